@@ -1,0 +1,166 @@
+//! The evidence of a decision: which rule, and why.
+
+use std::fmt;
+use std::rc::Rc;
+
+use crate::metrics::{Family, InvalidMetric, LabelValue, Metrics};
+use crate::{Count, Series};
+
+/// The name of what decided: a policy, a limit, an experiment. The user gave it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Rule(Rc<str>);
+
+impl Rule {
+    /// The rule that stands for "none of the configured ones".
+    pub const NONE: &'static str = "none";
+
+    /// A rule by a name that may stand in metrics, logs and response-code details: 1 to 64 letters, digits and
+    /// `-_./`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+        ((1..=64).contains(&name.len()) && name.bytes().all(allowed)).then(|| Self(name.into()))
+    }
+
+    /// The rule that stands for "none of the configured ones".
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Self::NONE.into())
+    }
+
+    /// The part of this rule at `index`, as `NAME:INDEX`.
+    #[must_use]
+    pub fn part(&self, index: usize) -> Self {
+        Self(format!("{}:{index}", self.0).into())
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Rule {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::parse(&name).filter(|rule| rule.as_str() != Self::NONE).ok_or_else(|| {
+            serde::de::Error::invalid_value(
+                serde::de::Unexpected::Str(&name),
+                &"a name of 1 to 64 letters, digits and `-_./`, other than `none`",
+            )
+        })
+    }
+}
+
+/// One decision of one filter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The filter that decided.
+    pub filter: &'static str,
+    /// What decided.
+    pub rule: Rule,
+    /// Why: one of the filter's documented reasons.
+    pub reason: &'static str,
+    series: Series,
+}
+
+impl Decision {
+    /// The response-code details: `FILTER{REASON:RULE}`, or `FILTER{REASON}` when no configured rule decided.
+    #[must_use]
+    pub fn details(&self) -> String {
+        format!("{}{{{}}}", self.filter, self.evidence())
+    }
+
+    /// The filter state's value: `REASON:RULE`, or `REASON`.
+    #[must_use]
+    pub fn evidence(&self) -> String {
+        if self.rule.as_str() == Rule::NONE {
+            self.reason.to_owned()
+        } else {
+            format!("{}:{}", self.reason, self.rule)
+        }
+    }
+
+    /// The decision as a count: one more in `outrigger_FILTER_decisions_total{rule, reason}`.
+    #[must_use]
+    pub fn count(&self) -> Count {
+        Count::Add(self.series, 1)
+    }
+}
+
+/// Why a filter decides as it does: a closed list of words, documented on the filter's page.
+pub trait Reason: Copy + PartialEq + 'static {
+    /// Every reason, each once.
+    const ALL: &'static [Self];
+
+    /// The word: lower-case letters and underscores. A promise to users.
+    fn as_str(self) -> &'static str;
+}
+
+/// All decisions that a filter can take: every rule with every reason, known at load.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    filter: &'static str,
+    rules: Vec<Rule>,
+    family: Family,
+}
+
+impl Ledger {
+    /// A ledger over these rules and [`Rule::none`], counted in `outrigger_FILTER_decisions_total{rule, reason}`.
+    ///
+    /// # Errors
+    /// When there are too many rules to count.
+    pub fn open<R: Reason>(
+        filter: &'static str,
+        rules: Vec<Rule>,
+        metrics: &mut Metrics,
+    ) -> Result<Self, InvalidMetric> {
+        let label = |text: &str| LabelValue::parse(text).ok_or(InvalidMetric::Name);
+        let mut names = vec![label(Rule::NONE)?];
+        for rule in &rules {
+            names.push(label(rule.as_str())?);
+        }
+        let reasons = R::ALL.iter().map(|r| label(r.as_str())).collect::<Result<Vec<_>, _>>()?;
+        let name = format!("outrigger_{filter}_decisions_total");
+        let family = metrics.counter(&name, vec![("rule", names), ("reason", reasons)])?;
+        Ok(Self { filter, rules, family })
+    }
+
+    /// The decision of the rule at `index` of those the ledger was opened with.
+    #[must_use]
+    pub fn by<R: Reason>(&self, index: usize, reason: R) -> Decision {
+        match self.rules.get(index) {
+            Some(rule) => self.entry(rule.clone(), index.saturating_add(1), reason),
+            None => self.by_none(reason),
+        }
+    }
+
+    /// The decision that no configured rule took.
+    #[must_use]
+    pub fn by_none<R: Reason>(&self, reason: R) -> Decision {
+        self.entry(Rule::none(), 0, reason)
+    }
+
+    fn entry<R: Reason>(&self, rule: Rule, label: usize, reason: R) -> Decision {
+        let position = R::ALL.iter().position(|other| *other == reason).unwrap_or_default();
+        Decision {
+            filter: self.filter,
+            rule,
+            reason: reason.as_str(),
+            series: self.family.series(&[label, position]),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The one trait that a filter implements.
+
+use crate::{Answer, Attribute, Invalid, Metrics, Outcome, Ports, View};
+
+/// A parsed configuration that turns an exchange into outcomes.
+///
+/// A filter asks through [`View`] and [`Ports`] and answers with an [`Outcome`]; it performs nothing. The host calls
+/// the phases of one exchange in the order below, on one thread, and applies every outcome before the next phase.
+pub trait Filter: Sized + 'static {
+    /// Names the filter in logs, metrics, filter state and response-code details.
+    const NAME: &'static str;
+
+    /// What the filter keeps of one exchange from one phase to the next. Dropped with the exchange.
+    type Memo: Default + 'static;
+
+    /// Compiles a configuration and declares the series that the filter may count in.
+    ///
+    /// Runs in every VM of the proxy (the throw-away one that checks, the main thread's, each worker's), so it has no
+    /// effect but its result.
+    ///
+    /// # Errors
+    /// The first thing in `document` that does not say what it must, by JSON Pointer (RFC 6901). A filter never
+    /// narrows a fault to a default: a configuration is compiled whole or refused whole.
+    fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid>;
+
+    /// The attributes that [`View::attribute`] may be asked for in `phase`. The host fetches those of one phase
+    /// together, when the first is asked for. One that is asked for without being listed is absent.
+    fn attributes(&self, phase: Phase) -> Vec<Attribute> {
+        let _ = phase;
+        Vec::new()
+    }
+
+    /// The request headers have arrived.
+    fn on_request(&self, view: &View<'_>, memo: &mut Self::Memo, ports: &Ports<'_>) -> Outcome;
+
+    /// The answer to the [`crate::Callout`] that this filter's last outcome awaited. The request is still held.
+    fn on_answer(
+        &self,
+        view: &View<'_>,
+        answer: &Answer,
+        memo: &mut Self::Memo,
+        ports: &Ports<'_>,
+    ) -> Outcome {
+        let _ = (view, answer, memo, ports);
+        Outcome::pass()
+    }
+
+    /// The response headers are about to be sent, be they the upstream's or a local reply's.
+    fn on_response(&self, view: &View<'_>, memo: &mut Self::Memo, ports: &Ports<'_>) -> Outcome {
+        let _ = (view, memo, ports);
+        Outcome::pass()
+    }
+
+    /// The exchange is over; access loggers run next. It also ends exchanges whose request never reached
+    /// [`Filter::on_request`]: then `memo` is the default and the request is read here for the first time.
+    /// Edits and verdicts have no effect any more.
+    fn on_log(&self, view: &View<'_>, memo: &mut Self::Memo, ports: &Ports<'_>) -> Outcome {
+        let _ = (view, memo, ports);
+        Outcome::pass()
+    }
+}
+
+/// A point in the life of an exchange at which a filter is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// [`Filter::on_request`] and [`Filter::on_answer`].
+    Request,
+    /// [`Filter::on_response`].
+    Response,
+    /// [`Filter::on_log`].
+    Log,
+}

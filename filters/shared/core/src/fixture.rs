@@ -1,0 +1,7 @@
+//! Doubles of the host, and the runner of case files, for native tests of filters.
+
+mod doubles;
+mod runner;
+
+pub use doubles::{FixtureExchange, MapCells, MovableClock, NoSignatures, SameSeed, World};
+pub use runner::run_cases;

@@ -1,0 +1,151 @@
+//! What a filter may ask about the exchange at hand.
+
+use crate::{Edit, HeaderMap, Headers, Phase};
+
+/// Reads one exchange, on first ask. The host implements it over Envoy, the fixture over a case.
+pub trait Exchange {
+    /// The request's headers; empty in the response phase, where the proxy no longer offers them. In the log phase
+    /// they are what the upstream was sent.
+    fn request_headers(&self) -> &HeaderMap;
+
+    /// The response's headers; empty in the request phase.
+    fn response_headers(&self) -> &HeaderMap;
+
+    /// An attribute that the filter declared for this phase, if the proxy has it now.
+    fn attribute(&self, attribute: Attribute) -> Option<Value>;
+}
+
+/// One phase of one exchange, as a filter sees it.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    exchange: &'a dyn Exchange,
+    phase: Phase,
+    edits: &'a [Edit],
+}
+
+impl<'a> View<'a> {
+    /// `exchange` in `phase`, with `edits` to that phase's headers already decided by filters before.
+    #[must_use]
+    pub fn new(exchange: &'a dyn Exchange, phase: Phase, edits: &'a [Edit]) -> Self {
+        Self { exchange, phase, edits }
+    }
+
+    /// The same view with more edits over it.
+    #[must_use]
+    pub fn after(self, edits: &'a [Edit]) -> Self {
+        Self { edits, ..self }
+    }
+
+    /// The phase that is being decided.
+    #[must_use]
+    pub fn phase(self) -> Phase {
+        self.phase
+    }
+
+    /// The request's headers.
+    #[must_use]
+    pub fn request(self) -> Headers<'a> {
+        let edits = if self.phase == Phase::Request { self.edits } else { &[] };
+        Headers::new(self.exchange.request_headers(), edits)
+    }
+
+    /// The response's headers.
+    #[must_use]
+    pub fn response(self) -> Headers<'a> {
+        let edits = if self.phase == Phase::Response { self.edits } else { &[] };
+        Headers::new(self.exchange.response_headers(), edits)
+    }
+
+    /// A text attribute as bytes; absent when the proxy has none or an empty one.
+    #[must_use]
+    pub fn text(self, attribute: Attribute) -> Option<Vec<u8>> {
+        match self.exchange.attribute(attribute) {
+            Some(Value::Text(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A numeric attribute, in the unit that [`Attribute`] states.
+    #[must_use]
+    pub fn number(self, attribute: Attribute) -> Option<i64> {
+        match self.exchange.attribute(attribute) {
+            Some(Value::Number(number)) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+/// An attribute of Envoy (its documentation's "Attributes" page), by the name that CEL gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Attribute {
+    /// `source.address`: the client's `ip:port`, from X-Forwarded-For as far as the proxy is told to trust it.
+    SourceAddress,
+    /// `request.duration`: nanoseconds from the first byte of the request to the last of the response. Log phase.
+    RequestDuration,
+    /// `response.code`: the status sent downstream; absent when the client left first.
+    ResponseCode,
+    /// `response.code_details`: what produced the response.
+    ResponseCodeDetails,
+    /// `response.flags`: Envoy's response flags as a bit mask.
+    ResponseFlags,
+    /// `response.grpc_status`: meaningful for gRPC only; the proxy derives one for plain HTTP too.
+    ResponseGrpcStatus,
+    /// `xds.route_name`: the name of the route taken.
+    RouteName,
+    /// `xds.cluster_name`: the name of the upstream cluster.
+    ClusterName,
+    /// `filter_state['wasm.NAME']`, as published by a filter before; NAME is an identifier.
+    FilterState(&'static str),
+}
+
+/// What an attribute's bytes mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Bytes.
+    Text,
+    /// A signed 64-bit integer.
+    Number,
+}
+
+impl Attribute {
+    /// The path of the attribute, part by part.
+    #[must_use]
+    pub fn path(self) -> Vec<&'static str> {
+        match self {
+            Self::SourceAddress => vec!["source", "address"],
+            Self::RequestDuration => vec!["request", "duration"],
+            Self::ResponseCode => vec!["response", "code"],
+            Self::ResponseCodeDetails => vec!["response", "code_details"],
+            Self::ResponseFlags => vec!["response", "flags"],
+            Self::ResponseGrpcStatus => vec!["response", "grpc_status"],
+            Self::RouteName => vec!["xds", "route_name"],
+            Self::ClusterName => vec!["xds", "cluster_name"],
+            Self::FilterState(name) => vec!["filter_state", "wasm", name],
+        }
+    }
+
+    /// What the attribute's bytes mean.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::SourceAddress
+            | Self::ResponseCodeDetails
+            | Self::RouteName
+            | Self::ClusterName
+            | Self::FilterState(_) => Kind::Text,
+            Self::RequestDuration
+            | Self::ResponseCode
+            | Self::ResponseFlags
+            | Self::ResponseGrpcStatus => Kind::Number,
+        }
+    }
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Of [`Kind::Text`].
+    Text(Vec<u8>),
+    /// Of [`Kind::Number`].
+    Number(i64),
+}

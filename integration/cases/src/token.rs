@@ -1,0 +1,84 @@
+//! Tokens for requests, signed when they are needed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// The key set of the corpus: the public halves of `rs256` and `es256`.
+pub const JWKS: &str = include_str!("../keys/jwks.json");
+
+/// A token to be minted (RFC 7519).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// The key to sign with: `rs256`, `es256`, or one that is in no key set, `rs256-stranger`, `es256-stranger`.
+    pub key: String,
+    /// Members of the JOSE header, over the default `alg` and `kid`; null removes one.
+    #[serde(default)]
+    pub header: Map<String, Value>,
+    /// The claims. `exp` is added unless it is here.
+    #[serde(default)]
+    pub claims: Map<String, Value>,
+    /// Seconds from now to the token's expiry; negative for one that has expired.
+    #[serde(default = "hour", rename = "expiresIn")]
+    pub expires_in: i64,
+    /// Whether to spoil the signature.
+    #[serde(default)]
+    pub forged: bool,
+}
+
+fn hour() -> i64 {
+    3600
+}
+
+impl Token {
+    /// The token in compact serialization (RFC 7515 §7.1), minted at `now` (seconds since the epoch).
+    ///
+    /// # Errors
+    /// When the key is none of those listed.
+    pub fn mint(&self, now: u64) -> Result<String, String> {
+        let (algorithm, pem): (_, &[u8]) = match self.key.as_str() {
+            "rs256" => (Algorithm::RS256, include_bytes!("../keys/rs256.pem")),
+            "rs256-stranger" => (Algorithm::RS256, include_bytes!("../keys/rs256-stranger.pem")),
+            "es256" => (Algorithm::ES256, include_bytes!("../keys/es256.pem")),
+            "es256-stranger" => (Algorithm::ES256, include_bytes!("../keys/es256-stranger.pem")),
+            other => return Err(format!("no key `{other}` in the corpus")),
+        };
+        let key = match algorithm {
+            Algorithm::RS256 => EncodingKey::from_rsa_pem(pem),
+            _ => EncodingKey::from_ec_pem(pem),
+        }
+        .map_err(|error| error.to_string())?;
+
+        let kid = self.key.trim_end_matches("-stranger");
+        let mut header = Map::from_iter([
+            ("alg".to_owned(), Value::from(format!("{algorithm:?}"))),
+            ("kid".to_owned(), Value::from(kid)),
+        ]);
+        for (name, value) in &self.header {
+            if value.is_null() {
+                header.remove(name);
+            } else {
+                header.insert(name.clone(), value.clone());
+            }
+        }
+        let mut claims = self.claims.clone();
+        let expiry = now.saturating_add_signed(self.expires_in);
+        claims.entry("exp").or_insert_with(|| expiry.into());
+
+        let part = |map: Map<String, Value>| URL_SAFE_NO_PAD.encode(Value::Object(map).to_string());
+        let message = format!("{}.{}", part(header), part(claims));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm)
+            .map_err(|error| error.to_string())?;
+        let signature = if self.forged { spoilt(&signature) } else { signature };
+        Ok(format!("{message}.{signature}"))
+    }
+}
+
+/// The signature with its first character changed; still base64url of the same length.
+fn spoilt(signature: &str) -> String {
+    let other = if signature.starts_with('A') { "B" } else { "A" };
+    format!("{other}{}", signature.get(1..).unwrap_or_default())
+}
