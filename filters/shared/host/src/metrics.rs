@@ -1,0 +1,75 @@
+//! Metrics of the proxy, defined when they are first counted.
+
+use std::cell::RefCell;
+
+use filter_core::Count;
+use filter_core::metrics::{MetricKind, Metrics, Series};
+
+use crate::abi::{self, Metric};
+
+/// The series that a filter declared, with the proxy's ids of those in use. Defining one costs the proxy far more than
+/// counting in it, and one that is never counted should not be seen.
+pub(crate) struct Stats {
+    declared: Metrics,
+    ids: RefCell<Vec<Vec<Id>>>,
+}
+
+#[derive(Clone, Copy)]
+enum Id {
+    Undefined,
+    Defined(u32),
+    /// The proxy would not define it. It is not asked again, as that is expensive.
+    Refused,
+}
+
+impl Stats {
+    pub(crate) fn new(declared: Metrics) -> Self {
+        let ids = declared.sizes().map(|_| Vec::new()).collect();
+        Self { declared, ids: RefCell::new(ids) }
+    }
+
+    /// Counts, as far as the proxy lets us. A count that it refuses is lost: no request fails for it.
+    pub(crate) fn count(&self, count: Count) {
+        let (Count::Add(series, _) | Count::Record(series, _)) = count;
+        let Some(id) = self.id(series) else { return };
+        let counted = match count {
+            // The proxy answers a counter's increment by zero or less with an error.
+            Count::Add(_, 0) => Ok(()),
+            Count::Add(_, more) => {
+                abi::increment_metric(id, i64::try_from(more).unwrap_or(i64::MAX))
+            }
+            Count::Record(_, value) => abi::record_metric(id, value),
+        };
+        if let Err(status) = counted {
+            log::debug!("metric {series:?} not counted: {status:?}");
+        }
+    }
+
+    fn id(&self, series: Series) -> Option<u32> {
+        let mut ids = self.ids.borrow_mut();
+        let family = ids.get_mut(usize::from(series.family))?;
+        if family.is_empty() {
+            let size = self.declared.sizes().nth(usize::from(series.family))?;
+            family.resize(size, Id::Undefined);
+        }
+        let slot = family.get_mut(usize::try_from(series.index).ok()?)?;
+        if let Id::Undefined = slot {
+            let (kind, name) = self.declared.stat(series)?;
+            let kind = match kind {
+                MetricKind::Counter => Metric::Counter,
+                MetricKind::Histogram => Metric::Histogram,
+            };
+            *slot = match abi::define_metric(kind, &name) {
+                Ok(id) => Id::Defined(id),
+                Err(status) => {
+                    log::warn!("metric {name} refused by the proxy: {status:?}");
+                    Id::Refused
+                }
+            };
+        }
+        match slot {
+            Id::Defined(id) => Some(*id),
+            Id::Undefined | Id::Refused => None,
+        }
+    }
+}

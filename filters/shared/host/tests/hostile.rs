@@ -1,0 +1,476 @@
+//! A plugin under a proxy that answers every call with any status and any bytes. Nothing may panic, and no request
+//! may go on whose headers could not be read or cleaned.
+
+#![expect(unsafe_code, reason = "plays the proxy's side of the ABI")]
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use filter_core::cells::{Step, update};
+use filter_core::metrics::Family;
+use filter_core::outcome::GrpcStatus;
+use filter_core::ports::PublicKey;
+use filter_core::{
+    Answer, Attribute, Callout, Count, Edit, Filter, HeaderName, Invalid, Metrics, Outcome, Phase,
+    Ports, Publication, Reply, Verdict, View,
+};
+use proptest::prelude::*;
+
+/// What the proxy says to the calls it gets, in order and then again from the start.
+#[derive(Clone, Debug, Default)]
+struct Script {
+    answers: Vec<(u32, Vec<u8>)>,
+    next: usize,
+    /// What the plugin did.
+    acts: Vec<Act>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Act {
+    Replied { accepted: bool },
+    Continued,
+    HeadersRead { status: u32, bytes: Vec<u8> },
+    HeaderEdited { status: u32 },
+    Called { token: u32 },
+}
+
+thread_local! {
+    static SCRIPT: RefCell<Script> = RefCell::default();
+}
+
+fn answer() -> (u32, Vec<u8>) {
+    SCRIPT.with_borrow_mut(|script| {
+        let count = script.answers.len().max(1);
+        let answer = script.answers.get(script.next % count).cloned().unwrap_or_default();
+        script.next += 1;
+        answer
+    })
+}
+
+fn act(act: Act) {
+    SCRIPT.with_borrow_mut(|script| script.acts.push(act));
+}
+
+/// The plugin's side of the ABI, exported by the SDK.
+mod plugin {
+    unsafe extern "C" {
+        pub(super) safe fn proxy_on_memory_allocate(size: usize) -> *mut u8;
+        pub(super) safe fn proxy_on_context_create(context: u32, root: u32);
+        pub(super) safe fn proxy_on_configure(context: u32, size: usize) -> bool;
+        pub(super) safe fn proxy_on_request_headers(context: u32, count: usize, end: bool) -> u32;
+        pub(super) safe fn proxy_on_request_body(context: u32, size: usize, end: bool) -> u32;
+        pub(super) safe fn proxy_on_request_trailers(context: u32, count: usize) -> u32;
+        pub(super) safe fn proxy_on_response_headers(context: u32, count: usize, end: bool) -> u32;
+        pub(super) safe fn proxy_on_http_call_response(
+            context: u32,
+            token: u32,
+            headers: usize,
+            body: usize,
+            trailers: usize,
+        );
+        pub(super) safe fn proxy_on_log(context: u32);
+        pub(super) safe fn proxy_on_delete(context: u32);
+    }
+}
+
+/// The proxy's side of the ABI.
+mod proxy {
+    use super::{Act, act, answer, plugin};
+
+    /// Hands bytes over as the proxy does; says OK with a null pointer when they are empty and start badly.
+    unsafe fn give(bytes: &[u8], data: *mut *mut u8, size: *mut usize) {
+        let memory = plugin::proxy_on_memory_allocate(bytes.len());
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory, bytes.len());
+            *data = memory;
+            *size = bytes.len();
+        }
+    }
+
+    unsafe fn answer_bytes(data: *mut *mut u8, size: *mut usize) -> (u32, Vec<u8>) {
+        let (status, bytes) = answer();
+        if status == 0 {
+            unsafe { give(&bytes, data, size) };
+        }
+        (status, bytes)
+    }
+
+    fn number(bytes: &[u8]) -> u64 {
+        bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
+    macro_rules! exports {
+        ($($name:ident($($argument:ident: $type:ty),*) $body:block)*) => {
+            $(
+                #[unsafe(no_mangle)]
+                extern "C" fn $name($($argument: $type),*) -> u32 {
+                    $(let _ = &$argument;)*
+                    $body
+                }
+            )*
+        };
+    }
+
+    exports! {
+        proxy_log(level: u32, data: *const u8, size: usize) {
+            if level >= 5 {
+                let text = unsafe { std::slice::from_raw_parts(data, size) };
+                eprintln!("{}", String::from_utf8_lossy(text));
+            }
+            answer().0
+        }
+        proxy_get_current_time_nanoseconds(time: *mut u64) {
+            let (status, bytes) = answer();
+            unsafe { *time = number(&bytes) };
+            status
+        }
+        clock_time_get(clock: u32, precision: u64, time: *mut u64) {
+            let (status, bytes) = answer();
+            unsafe { *time = number(&bytes) };
+            status
+        }
+        random_get(data: *mut u8, size: usize) { answer().0 }
+        proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize) {
+            unsafe { answer_bytes(data, size) }.0
+        }
+        proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) {
+            let (status, bytes) = unsafe { answer_bytes(data, size) };
+            if map == 0 {
+                act(Act::HeadersRead { status, bytes });
+            }
+            status
+        }
+        proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) {
+            let status = answer().0;
+            act(Act::HeaderEdited { status });
+            status
+        }
+        proxy_replace_header_map_value(
+            map: u32, key: *const u8, key_size: usize, value: *const u8, value_size: usize
+        ) {
+            let status = answer().0;
+            act(Act::HeaderEdited { status });
+            status
+        }
+        proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) {
+            unsafe { answer_bytes(data, size) }.0
+        }
+        proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) { answer().0 }
+        proxy_get_shared_data(
+            key: *const u8, key_size: usize, data: *mut *mut u8, size: *mut usize, cas: *mut u32
+        ) {
+            let (status, bytes) = unsafe { answer_bytes(data, size) };
+            unsafe { *cas = u32::try_from(bytes.len() % 3).unwrap() };
+            status
+        }
+        proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, value_size: usize, cas: u32) {
+            assert_ne!(cas, 0, "a write that overwrites whatever is there");
+            answer().0
+        }
+        proxy_continue_stream(stream: u32) {
+            act(Act::Continued);
+            answer().0
+        }
+        proxy_send_local_response(
+            code: u32, details: *const u8, details_size: usize, body: *const u8, body_size: usize,
+            headers: *const u8, headers_size: usize, grpc: i32
+        ) {
+            let status = answer().0;
+            act(Act::Replied { accepted: status == 0 });
+            status
+        }
+        proxy_call_foreign_function(
+            name: *const u8, name_size: usize, arguments: *const u8, arguments_size: usize,
+            data: *mut *mut u8, size: *mut usize
+        ) {
+            unsafe { answer_bytes(data, size) }.0
+        }
+        proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) { answer().0 }
+        proxy_record_metric(id: u32, value: u64) { answer().0 }
+        proxy_increment_metric(id: u32, offset: i64) {
+            assert!(offset > 0, "the proxy answers this with an error");
+            answer().0
+        }
+        // The SDK makes this call itself, and knows only these statuses.
+        proxy_http_call(
+            upstream: *const u8, upstream_size: usize, headers: *const u8, headers_size: usize, body: *const u8,
+            body_size: usize, trailers: *const u8, trailers_size: usize, timeout: u32, token: *mut u32
+        ) {
+            use std::sync::atomic::{AtomicU32, Ordering};
+            static TOKENS: AtomicU32 = AtomicU32::new(1);
+            let status = [0, 2, 10][(answer().0 % 3) as usize];
+            if status == 0 {
+                let fresh = TOKENS.fetch_add(1, Ordering::Relaxed);
+                unsafe { *token = fresh };
+                act(Act::Called { token: fresh });
+            }
+            status
+        }
+        proxy_set_effective_context(context: u32) { 0 }
+    }
+
+    /// Calls of the SDK's that nothing of ours makes, but that its default methods name.
+    macro_rules! unused {
+        ($($name:ident)*) => {
+            $(
+                #[unsafe(no_mangle)]
+                extern "C" fn $name() -> u32 {
+                    eprintln!("{} was called through the SDK", stringify!($name));
+                    std::process::abort()
+                }
+            )*
+        };
+    }
+
+    unused! {
+        proxy_get_log_level proxy_set_tick_period_milliseconds proxy_set_buffer_bytes proxy_set_header_map_pairs
+        proxy_get_header_map_value proxy_add_header_map_value proxy_register_shared_queue
+        proxy_resolve_shared_queue proxy_dequeue_shared_queue proxy_enqueue_shared_queue proxy_close_stream
+        proxy_grpc_call proxy_grpc_stream proxy_grpc_send proxy_grpc_cancel proxy_grpc_close proxy_get_status
+        proxy_done proxy_get_metric
+    }
+}
+
+/// A filter that asks for everything, and answers whatever the headers' bytes add up to.
+struct Curious {
+    counter: Family,
+    histogram: Family,
+}
+
+const ATTRIBUTES: [Attribute; 6] = [
+    Attribute::SourceAddress,
+    Attribute::RequestDuration,
+    Attribute::ResponseCode,
+    Attribute::ResponseFlags,
+    Attribute::RouteName,
+    Attribute::FilterState("curious"),
+];
+
+impl Curious {
+    fn ask(view: &View<'_>, ports: &Ports<'_>) -> u64 {
+        let mut sum = u64::from(view.request().method().first().copied().unwrap_or_default());
+        for headers in [view.request(), view.response()] {
+            for name in [":path", "x-owned", "cookie"] {
+                sum += headers.copies(name).map(|value| value.len() as u64).sum::<u64>();
+            }
+            let _ = (headers.cookie("a"), headers.is_grpc());
+        }
+        for attribute in ATTRIBUTES {
+            sum += view.text(attribute).map_or(0, |text| text.len() as u64);
+            sum += view.number(attribute).unwrap_or_default().unsigned_abs() % 100;
+        }
+        sum += ports.clock.wall().as_secs() % 7 + ports.clock.monotonic().as_secs() % 5;
+        sum += u64::from(ports.entropy.seed()[0]);
+        let key = PublicKey { hash: "sha256", der: &[1, 2, 3] };
+        sum += u64::from(ports.signatures.verify(&key, b"message", b"signature") == Some(true));
+        let _ = update(ports.cells, b"cell", 3, |held| {
+            Step::Replace(held.unwrap_or_default().to_vec(), held.is_some())
+        });
+        sum
+    }
+
+    fn answer(&self, sum: u64) -> Outcome {
+        let owned = HeaderName::literal("x-owned");
+        let verdict = match sum % 4 {
+            0 | 1 => Verdict::Continue,
+            2 => Verdict::Reply(Reply {
+                status: u16::try_from(sum % 1000).unwrap(),
+                grpc_status: GrpcStatus::Unavailable,
+                headers: vec![(owned.clone(), b"x".to_vec())],
+                body: b"no".to_vec(),
+                details: "curious{no}".to_owned(),
+            }),
+            _ => Verdict::Await(Callout {
+                cluster: "keys".to_owned(),
+                headers: vec![(":method".to_owned(), "GET".to_owned())],
+                body: Vec::new(),
+                timeout: Duration::from_secs(1),
+            }),
+        };
+        Outcome {
+            verdict,
+            edits: vec![
+                Edit::Remove(HeaderName::literal("x-other")),
+                Edit::Remove(owned.clone()),
+                Edit::Set(owned, b"ours".to_vec()),
+            ],
+            publish: vec![Publication { name: "curious", value: b"\xff\0".to_vec() }],
+            counts: vec![
+                Count::Add(self.counter.series(&[]), sum),
+                Count::Record(self.histogram.series(&[]), sum),
+            ],
+            reroute: sum % 2 == 0,
+            ..Outcome::pass()
+        }
+    }
+}
+
+impl Filter for Curious {
+    const NAME: &'static str = "curious";
+    type Memo = u64;
+
+    fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {
+        if document.first() == Some(&0) {
+            return Err(Invalid::at("/x", "no zero", "a zero"));
+        }
+        let counter = metrics.counter("counter", vec![]).unwrap();
+        Ok(Self { counter, histogram: metrics.histogram("histogram", vec![]).unwrap() })
+    }
+
+    fn attributes(&self, _: Phase) -> Vec<Attribute> {
+        ATTRIBUTES.to_vec()
+    }
+
+    fn on_request(&self, view: &View<'_>, memo: &mut u64, ports: &Ports<'_>) -> Outcome {
+        *memo = Self::ask(view, ports);
+        self.answer(*memo)
+    }
+
+    fn on_answer(
+        &self,
+        view: &View<'_>,
+        answer: &Answer,
+        memo: &mut u64,
+        ports: &Ports<'_>,
+    ) -> Outcome {
+        if let Answer::Response { headers, body } = answer {
+            *memo += headers.iter().count() as u64 + body.len() as u64;
+        }
+        self.answer(*memo / 2 + Self::ask(view, ports))
+    }
+
+    fn on_response(&self, view: &View<'_>, memo: &mut u64, ports: &Ports<'_>) -> Outcome {
+        self.answer(*memo + Self::ask(view, ports))
+    }
+
+    fn on_log(&self, view: &View<'_>, memo: &mut u64, ports: &Ports<'_>) -> Outcome {
+        self.answer(*memo + Self::ask(view, ports))
+    }
+}
+
+/// A header map as the proxy writes it.
+fn encoded(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let mut out = u32::try_from(pairs.len()).unwrap().to_le_bytes().to_vec();
+    for (name, value) in pairs {
+        for part in [name, value] {
+            out.extend(u32::try_from(part.len()).unwrap().to_le_bytes());
+        }
+    }
+    for (name, value) in pairs {
+        for part in [name, value] {
+            out.extend(part);
+            out.push(0);
+        }
+    }
+    out
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let name = prop::sample::select(vec![
+        ":method", ":path", "x-owned", "x-other", "cookie", "\u{ff}", "",
+    ]);
+    let pair =
+        (name.prop_map(|name| name.as_bytes().to_vec()), prop::collection::vec(any::<u8>(), 0..6));
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..24),
+        prop::collection::vec(pair, 0..6).prop_map(|pairs| encoded(&pairs)),
+        Just(Vec::new()),
+    ]
+}
+
+fn status() -> impl Strategy<Value = u32> {
+    prop_oneof![8 => Just(0_u32), 2 => 1_u32..13, 1 => any::<u32>()]
+}
+
+/// Plays one whole exchange, and returns what the plugin did while it had the request.
+fn play(answers: Vec<(u32, Vec<u8>)>, configured: usize) -> Vec<Act> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static CONTEXTS: AtomicU32 = AtomicU32::new(1);
+    let root = CONTEXTS.fetch_add(2, Ordering::Relaxed);
+    let stream = root + 1;
+
+    SCRIPT.set(Script::default());
+    filter_host::start::<Curious>();
+    plugin::proxy_on_context_create(root, 0);
+    SCRIPT.with_borrow_mut(|script| script.answers = answers);
+    let _ = plugin::proxy_on_configure(root, configured);
+    plugin::proxy_on_context_create(stream, root);
+    SCRIPT.with_borrow_mut(|script| script.acts.clear());
+
+    let mut action = plugin::proxy_on_request_headers(stream, 3, false);
+    let rest = (
+        plugin::proxy_on_request_body(stream, 10, false),
+        plugin::proxy_on_request_trailers(stream, 1),
+    );
+    assert_eq!(rest, (action, action), "a body may go on just when its headers may");
+    let mut answered = 0;
+    // This filter may ask for ever; the proxy of this test dies after a few answers.
+    for _ in 0..5 {
+        let token = SCRIPT.with_borrow(|script| {
+            script.acts.iter().rev().find_map(|act| match act {
+                Act::Called { token } => Some(*token),
+                _ => None,
+            })
+        });
+        match token {
+            Some(token) if token > answered => {
+                answered = token;
+                let count = token as usize % 3;
+                plugin::proxy_on_http_call_response(stream, token, count, count, 0);
+                let acts = SCRIPT.with_borrow(|script| script.acts.clone());
+                if acts.contains(&Act::Continued) {
+                    action = 0;
+                }
+            }
+            _ => break,
+        }
+    }
+    let acts = SCRIPT.with_borrow(|script| script.acts.clone());
+    let replied = acts.iter().any(|act| matches!(act, Act::Replied { .. }));
+    let called = acts.iter().any(|act| matches!(act, Act::Called { .. }));
+    assert!(action == 0 || replied || called, "a request is stopped for a reason: {acts:?}");
+    assert!(action == 1 || !replied, "a request that goes on got no reply: {acts:?}");
+    if action == 0 {
+        for act in &acts {
+            if let Act::HeaderEdited { status } = act {
+                assert_eq!(*status, 0, "a request went on with a header that was not cleaned");
+            }
+            if let Act::HeadersRead { status, .. } = act {
+                assert_eq!(*status, 0, "a request went on whose headers could not be read");
+            }
+        }
+    }
+    plugin::proxy_on_response_headers(stream, 2, true);
+    plugin::proxy_on_log(stream);
+    plugin::proxy_on_delete(stream);
+    plugin::proxy_on_delete(root);
+    acts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_the_proxy_says_breaks_a_plugin(
+        answers in prop::collection::vec((status(), bytes()), 1..40),
+        configured in 0_usize..2,
+    ) {
+        play(answers, configured);
+    }
+}
+
+#[test]
+fn a_plugin_that_was_never_configured_lets_nothing_through() {
+    // The configuration is `\0`, which the filter refuses.
+    let acts = play(vec![(0, vec![0])], 1);
+    assert_eq!(acts, [Act::Replied { accepted: true }]);
+}
+
+#[test]
+fn edits_that_change_nothing_are_not_made() {
+    let owned = (b"x-owned".to_vec(), b"ours".to_vec());
+    let method = (b":method".to_vec(), vec![0]);
+    let acts = play(vec![(0, encoded(&[method, owned]))], 0);
+    assert!(acts.iter().any(|act| matches!(act, Act::HeadersRead { .. })));
+    assert!(!acts.iter().any(|act| matches!(act, Act::HeaderEdited { .. })), "{acts:?}");
+}
