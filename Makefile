@@ -1,0 +1,56 @@
+# The verbs. Each does its own set-up on a fresh machine and says what it does; what it does is in tools/ or in cargo.
+.DEFAULT_GOAL := help
+.PHONY: help run build test unit cases wasm-test integration layers lint fmt bench reproduce docs deny clean
+
+filters := authz canary ratelimit telemetry suite
+modules := $(filters:%=%-wasm) noop probe
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## start an Envoy with the filters and take a tour of them
+	@envoy=$$(tools/envoy) && ENVOY=$$envoy cargo run --profile tool -p integration --bin tour
+
+build: ## the modules and the command line, into dist/
+	@tools/build
+
+test: build unit cases wasm-test integration ## every ring of tests
+
+unit: ## the native tests, with no Envoy
+	cargo test --workspace --exclude integration $(modules:%=--exclude %)
+
+cases: ## the corpus of cases, run natively
+	cargo test $(filters:%=-p %) --test cases
+
+wasm-test: ## the numeric cores, as WebAssembly under Node
+	tools/wasm-cargo wasm32-unknown-unknown test -p canary -p ratelimit --test wasm
+
+integration: build ## the corpus and the system tests, on a real Envoy
+	@envoy=$$(tools/envoy) && ENVOY=$$envoy cargo test -p integration
+
+layers: ## which crate may depend on which
+	@tools/layers --self-test
+	@tools/layers
+
+lint: layers ## formatting, clippy and the layers
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+fmt: ## format everything
+	cargo fmt --all
+
+bench: build ## what each filter costs, on a real Envoy
+	@envoy=$$(tools/envoy) && ENVOY=$$envoy cargo run --profile tool -p integration --bin bench
+
+reproduce: build ## build the modules twice and compare bytes
+	@tools/reproduce
+
+docs: ## the crates' documentation, into target/doc
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+deny: ## licences, sources and versions of everything we depend on
+	@tools/cargo-deny check --hide-inclusion-graph bans licenses sources
+
+clean: ## remove what was built here; downloads stay in the cache
+	cargo clean
+	rm -rf dist
