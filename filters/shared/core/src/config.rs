@@ -1,9 +1,11 @@
 //! From bytes to configuration, or a refusal that says where, what was expected and what was found.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use serde::de::{DeserializeOwned, Error as _, Unexpected};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::{Path, Segment};
 
@@ -61,6 +63,11 @@ pub fn parse<T: DeserializeOwned>(document: &[u8]) -> Result<T, Invalid> {
     if document.trim_ascii_start().first() == Some(&b'[') {
         return Err(Invalid::at("", "a JSON object", "an array"));
     }
+    read::<Solid>(document)?;
+    read(document)
+}
+
+fn read<T: DeserializeOwned>(document: &[u8]) -> Result<T, Invalid> {
     let mut reader = serde_json::Deserializer::from_slice(document);
     let value = serde_path_to_error::deserialize(&mut reader)
         .map_err(|error| refusal(&pointer(error.path()), error.inner()))?;
@@ -104,6 +111,78 @@ fn refusal(pointer: &str, error: &serde_json::Error) -> Invalid {
         }
     }
     Invalid::at(pointer, "a valid value", text)
+}
+
+/// A document without null in it. No field of ours means anything by null, but serde reads it as a field that was left
+/// out: `paths:` with nothing after it would be a rule about all paths.
+struct Solid;
+
+impl<'de> Deserialize<'de> for Solid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Solid {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value, or no field at all")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        while members.next_entry::<String, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+/// What is written as an object. serde would also take a list, by position, and an empty one for an empty object.
+#[derive(Clone, Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
 }
 
 /// A duration as Istio and Envoy write it: `"1m30s"`, `"0.5s"`, `"250ms"`, `"2h"`; units h, m, s, ms, each at most
@@ -261,6 +340,30 @@ mod tests {
             "a duration like \"1m30s\" or \"0.5s\"",
             "string \"5\"",
         );
+    }
+
+    #[test]
+    fn null_is_no_value_anywhere() {
+        for (document, pointer) in [
+            (r#"{"rules":[],"mode":null}"#, "/mode"),
+            (r#"{"rules":[{"maxTokens":1,"every":null}]}"#, "/rules/0/every"),
+            (r#"{"rules":[{"maxTokens":1},null]}"#, "/rules/1"),
+            ("null", ""),
+        ] {
+            refused(document, pointer, "a value, or no field at all", "null");
+        }
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default)]
+        struct Loose {
+            a: Option<u8>,
+        }
+        assert_eq!(serde_json::from_str::<Loose>("[]").unwrap().a, None);
+        assert!(serde_json::from_str::<Object<Loose>>("[]").is_err());
+        assert!(serde_json::from_str::<Object<Loose>>("{}").is_ok());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use super::host::Host;
 use super::{Ambiguous, HostPattern, NonEmpty, PathPattern, StringPattern, Truth, path};
 use crate::Headers;
+use crate::config::Object;
 
 /// What a request asks for, in canonical form. Make it once for all rules.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ impl<'a> RequestLine<'a> {
 /// A predicate over the request line: all fields that are given hold; a field holds when any of its values does, its
 /// `not` twin when none does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Raw")]
+#[serde(try_from = "Object<Raw>")]
 pub struct Operation {
     raw: Raw,
 }
@@ -62,10 +63,10 @@ struct Raw {
     not_paths: Option<NonEmpty<PathPattern>>,
 }
 
-impl TryFrom<Raw> for Operation {
+impl TryFrom<Object<Raw>> for Operation {
     type Error = serde_json::Error;
 
-    fn try_from(raw: Raw) -> Result<Self, Self::Error> {
+    fn try_from(Object(raw): Object<Raw>) -> Result<Self, Self::Error> {
         if raw == Raw::default() {
             let expected = "at least one of `hosts`, `methods`, `paths` and their `not` twins";
             return Err(Self::Error::custom(format!("an empty object, expected {expected}")));
@@ -146,7 +147,14 @@ mod tests {
 
     #[test]
     fn an_operation_about_nothing_is_refused() {
-        for text in ["{}", r#"{"paths":[]}"#, r#"{"path":["/a"]}"#, r#"{"paths":["a"]}"#] {
+        for text in [
+            "{}",
+            "[]",
+            r#"[["x"]]"#,
+            r#"{"paths":[]}"#,
+            r#"{"path":["/a"]}"#,
+            r#"{"paths":["a"]}"#,
+        ] {
             assert!(serde_json::from_str::<Operation>(text).is_err(), "{text}");
         }
     }

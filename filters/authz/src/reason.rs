@@ -1,0 +1,139 @@
+//! Why this filter decides as it does.
+
+use filter_core::decision;
+use filter_core::outcome::GrpcStatus;
+
+/// The reasons of this filter; its page explains each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// An ALLOW rule matched, or there is no ALLOW policy.
+    Allowed,
+    /// A DENY rule matched, or it could not be told that it does not.
+    Denied,
+    /// There are ALLOW policies, and no rule of theirs matched.
+    NotAllowed,
+    /// As [`Reason::NotAllowed`], but with some token the request could have been allowed.
+    Unauthenticated,
+    /// There is more than one credential.
+    TokenRepeated,
+    /// The token is not a JWT, or one with an extension that is not understood.
+    TokenMalformed,
+    /// The token is signed in a way that is not accepted.
+    TokenAlgorithm,
+    /// No trusted key fits the token's header.
+    TokenKeyUnknown,
+    /// No trusted key made the signature.
+    SignatureInvalid,
+    /// The token's time is over.
+    TokenExpired,
+    /// The token's time has not come.
+    TokenNotYetValid,
+    /// The token names another issuer than the key's.
+    TokenIssuer,
+    /// The token is meant for others.
+    TokenAudience,
+    /// The path has no single meaning, and a DENY rule may be about it.
+    PathAmbiguous,
+}
+
+impl decision::Reason for Reason {
+    const ALL: &'static [Self] = &[
+        Self::Allowed,
+        Self::Denied,
+        Self::NotAllowed,
+        Self::Unauthenticated,
+        Self::TokenRepeated,
+        Self::TokenMalformed,
+        Self::TokenAlgorithm,
+        Self::TokenKeyUnknown,
+        Self::SignatureInvalid,
+        Self::TokenExpired,
+        Self::TokenNotYetValid,
+        Self::TokenIssuer,
+        Self::TokenAudience,
+        Self::PathAmbiguous,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::NotAllowed => "not_allowed",
+            Self::Unauthenticated => "unauthenticated",
+            Self::TokenRepeated => "token_repeated",
+            Self::TokenMalformed => "token_malformed",
+            Self::TokenAlgorithm => "token_algorithm",
+            Self::TokenKeyUnknown => "token_key_unknown",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::TokenExpired => "token_expired",
+            Self::TokenNotYetValid => "token_not_yet_valid",
+            Self::TokenIssuer => "token_issuer",
+            Self::TokenAudience => "token_audience",
+            Self::PathAmbiguous => "path_ambiguous",
+        }
+    }
+}
+
+/// How a refusal is told to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The gRPC status.
+    pub(crate) grpc_status: GrpcStatus,
+    /// The `www-authenticate` header (RFC 6750 §3). The realm is a constant, so that no client can write into it.
+    pub(crate) challenge: Option<&'static str>,
+}
+
+impl Reason {
+    /// What the client is told; `None` for the one reason that lets it pass.
+    pub(crate) fn answer(self) -> Option<Answer> {
+        let (status, grpc_status, challenge) = match self {
+            Self::Allowed => return None,
+            Self::Denied | Self::NotAllowed | Self::PathAmbiguous => {
+                (403, GrpcStatus::PermissionDenied, None)
+            }
+            Self::Unauthenticated => {
+                (401, GrpcStatus::Unauthenticated, Some(r#"Bearer realm="outrigger""#))
+            }
+            Self::TokenRepeated
+            | Self::TokenMalformed
+            | Self::TokenAlgorithm
+            | Self::TokenKeyUnknown
+            | Self::SignatureInvalid
+            | Self::TokenExpired
+            | Self::TokenNotYetValid
+            | Self::TokenIssuer
+            | Self::TokenAudience => (
+                401,
+                GrpcStatus::Unauthenticated,
+                Some(r#"Bearer realm="outrigger", error="invalid_token""#),
+            ),
+        };
+        Some(Answer { status, grpc_status, challenge })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use filter_core::decision::Reason as _;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_word_of_its_own() {
+        let words: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(words.len(), 14);
+    }
+
+    #[test]
+    fn only_a_missing_or_bad_token_is_challenged() {
+        for reason in Reason::ALL {
+            let answer = reason.answer();
+            let challenged = answer.is_some_and(|answer| answer.challenge.is_some());
+            assert_eq!(challenged, answer.is_some_and(|answer| answer.status == 401), "{reason:?}");
+        }
+    }
+}

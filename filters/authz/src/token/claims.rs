@@ -1,0 +1,265 @@
+//! What a token says (RFC 7519 §4), once its signature is known to be good.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Number, Value};
+
+use crate::Reason;
+
+/// How far the clock of an issuer may be from ours, in seconds; Envoy's default.
+const SKEW: i64 = 60;
+
+/// The members of a payload, their registered ones of the right types.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Claims(Map<String, Value>);
+
+impl Claims {
+    /// The claims of a payload.
+    ///
+    /// # Errors
+    /// When a registered claim is not of the type that it must have.
+    pub(crate) fn new(members: Map<String, Value>) -> Result<Self, Reason> {
+        let text = |name| members.get(name).is_none_or(Value::is_string);
+        let date =
+            |name| members.get(name).is_none_or(|value| seconds(value, f64::floor).is_some());
+        let audience = match members.get("aud") {
+            Some(Value::Array(list)) => list.iter().all(Value::is_string),
+            _ => text("aud"),
+        };
+        let typed = text("iss") && text("sub") && date("exp") && date("nbf") && date("iat");
+        if typed && audience { Ok(Self(members)) } else { Err(Reason::TokenMalformed) }
+    }
+
+    /// `iss`.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.0.get("iss")?.as_str()
+    }
+
+    /// `sub`.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.0.get("sub")?.as_str()
+    }
+
+    /// `aud`, one or several.
+    pub(crate) fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.0.get("aud").into_iter().flat_map(texts)
+    }
+
+    /// Whether `now`, time since the epoch, lies between `nbf` and `exp`, give or take a minute.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn check_time(&self, now: Duration) -> Result<(), Reason> {
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let date = |name, round| self.0.get(name).and_then(|value| seconds(value, round));
+        if date("exp", f64::floor).is_some_and(|expiry| now >= expiry.saturating_add(SKEW)) {
+            return Err(Reason::TokenExpired);
+        }
+        if date("nbf", f64::ceil).is_some_and(|begin| now < begin.saturating_sub(SKEW)) {
+            return Err(Reason::TokenNotYetValid);
+        }
+        Ok(())
+    }
+}
+
+/// A NumericDate (RFC 7519 §2) in whole seconds; `None` for what is no time that a clock can tell.
+fn seconds(value: &Value, round: fn(f64) -> f64) -> Option<i64> {
+    /// Below it, float64 tells all whole numbers apart.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let number = value.as_number()?;
+    if !number.is_f64() {
+        return number.as_i64();
+    }
+    let float = number.as_f64().map(round).filter(|float| float.abs() < EXACT)?;
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number that float64 has exactly")]
+    Some(float as i64)
+}
+
+/// The texts in a claim's value: a string, or the strings of a list.
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    let (one, list) = match value {
+        Value::Array(list) => (None, list.as_slice()),
+        one => (Some(one), &[][..]),
+    };
+    one.into_iter().chain(list).filter_map(Value::as_str)
+}
+
+/// Where a claim lies in the payload: the names to follow, from the outside in. At least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClaimPath(Vec<String>);
+
+impl ClaimPath {
+    /// The claim that stands in brackets in Istio's conditions, e.g. `[realm][roles]`.
+    pub(crate) fn in_brackets(text: &str) -> Option<Self> {
+        let inner = text.strip_prefix('[')?.strip_suffix(']')?;
+        let names: Vec<String> = inner.split("][").map(str::to_owned).collect();
+        let plain = |name: &String| !name.is_empty() && !name.contains(['[', ']']);
+        names.iter().all(plain).then_some(Self(names))
+    }
+
+    /// The payload's own claim of this name.
+    pub(crate) fn top(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+
+    /// The claim that Istio's `outputClaimToHeaders` names, nested ones by dots.
+    pub(crate) fn dotted(text: &str) -> Option<Self> {
+        let names: Vec<String> = text.split('.').map(str::to_owned).collect();
+        names.iter().all(|name| !name.is_empty()).then_some(Self(names))
+    }
+
+    /// The claim's value, if it is there.
+    fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
+        let (last, outer) = self.0.split_last()?;
+        outer.iter().try_fold(&claims.0, |object, name| object.get(name)?.as_object())?.get(last)
+    }
+
+    /// The texts that a condition compares: a string, or the strings of a list. `scope` and `permission` are lists of
+    /// words (RFC 8693 §4.2), as in Istio. Other values have none.
+    pub(crate) fn texts<'a>(&self, claims: &'a Claims) -> impl Iterator<Item = &'a str> {
+        let words = matches!(self.0.as_slice(), [name] if name == "scope" || name == "permission");
+        self.find(claims).into_iter().flat_map(move |value| {
+            let split = words && value.is_string();
+            texts(value).flat_map(move |text| {
+                let (whole, words) = if split { (None, text) } else { (Some(text), "") };
+                whole.into_iter().chain(words.split(' ').filter(|word| !word.is_empty()))
+            })
+        })
+    }
+
+    /// The claim as a header's value, as Envoy writes it: a string, number or boolean as text, a list or object as
+    /// JSON in base64. None for what is absent, empty, or cannot stand in a header.
+    pub(crate) fn header_value(&self, claims: &Claims) -> Option<Vec<u8>> {
+        let text = match self.find(claims)? {
+            Value::Null => return None,
+            Value::String(text) => text.clone(),
+            Value::Bool(value) => value.to_string(),
+            Value::Number(number) => decimal(number),
+            list @ (Value::Array(_) | Value::Object(_)) => STANDARD.encode(list.to_string()),
+        };
+        (!text.is_empty() && !text.contains(char::is_control)).then(|| text.into_bytes())
+    }
+}
+
+/// A number without a fraction that is zero: `1e3` and `1000.0` are `1000`.
+fn decimal(number: &Number) -> String {
+    let whole = number.as_f64().filter(|_| number.is_f64()).filter(|float| float.fract() == 0.0);
+    whole.map_or_else(|| number.to_string(), |whole| format!("{whole}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claims(value: Value) -> Result<Claims, Reason> {
+        Claims::new(value.as_object().unwrap().clone())
+    }
+
+    fn at(value: Value, now: u64) -> Result<(), Reason> {
+        claims(value)?.check_time(Duration::from_secs(now))
+    }
+
+    #[test]
+    fn registered_claims_have_their_types() {
+        for good in [
+            json!({}),
+            json!({ "iss": "a", "sub": "b", "aud": "c", "exp": 1, "nbf": 1.5, "iat": -1 }),
+            json!({ "aud": ["c", "d"], "other": null }),
+            json!({ "aud": [] }),
+        ] {
+            assert!(claims(good.clone()).is_ok(), "{good}");
+        }
+        for bad in [
+            json!({ "iss": 1 }),
+            json!({ "iss": null }),
+            json!({ "sub": ["a"] }),
+            json!({ "aud": 1 }),
+            json!({ "aud": ["c", 1] }),
+            json!({ "exp": "1" }),
+            json!({ "exp": null }),
+            json!({ "exp": 9_223_372_036_854_775_808_u64 }),
+            json!({ "exp": 1e16 }),
+            json!({ "exp": -1e300 }),
+            json!({ "nbf": true }),
+            json!({ "iat": [] }),
+        ] {
+            assert_eq!(claims(bad.clone()), Err(Reason::TokenMalformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn time_is_told_with_a_minute_to_spare() {
+        assert_eq!(at(json!({}), 1000), Ok(()));
+        assert_eq!(at(json!({ "exp": 941 }), 1000), Ok(()));
+        assert_eq!(at(json!({ "exp": 940 }), 1000), Err(Reason::TokenExpired));
+        assert_eq!(at(json!({ "exp": 940.9 }), 1000), Err(Reason::TokenExpired));
+        assert_eq!(at(json!({ "exp": 0 }), 1000), Err(Reason::TokenExpired));
+        assert_eq!(at(json!({ "exp": i64::MIN }), 0), Err(Reason::TokenExpired));
+        assert_eq!(at(json!({ "exp": i64::MAX }), 1000), Ok(()));
+        assert_eq!(at(json!({ "nbf": 1060 }), 1000), Ok(()));
+        assert_eq!(at(json!({ "nbf": 1060.1 }), 1000), Err(Reason::TokenNotYetValid));
+        assert_eq!(at(json!({ "nbf": i64::MAX }), 1000), Err(Reason::TokenNotYetValid));
+        assert_eq!(at(json!({ "iat": 5000 }), 1000), Ok(()));
+        assert_eq!(at(json!({ "exp": 5000 }), u64::MAX), Err(Reason::TokenExpired));
+    }
+
+    #[test]
+    fn brackets_follow_nested_claims() {
+        let claims = claims(json!({
+            "realm": { "roles": ["a", "b", 1], "on": true, "https://x.y/z": "c" },
+            "scope": "read  write",
+            "note": "read write",
+        }))
+        .unwrap();
+        for (path, found) in [
+            ("[realm][roles]", &["a", "b"][..]),
+            ("[realm][https://x.y/z]", &["c"]),
+            ("[realm][on]", &[]),
+            ("[realm]", &[]),
+            ("[realm][roles][a]", &[]),
+            ("[missing]", &[]),
+            ("[scope]", &["read", "write"]),
+            ("[note]", &["read write"]),
+        ] {
+            let path = ClaimPath::in_brackets(path).unwrap();
+            assert_eq!(path.texts(&claims).collect::<Vec<_>>(), found, "{path:?}");
+        }
+        for bad in ["", "[]", "a", "[a", "a]", "[a]b", "[a][]", "[[a]]", "[a]][b]"] {
+            assert_eq!(ClaimPath::in_brackets(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_claim_is_written_into_a_header_as_by_envoy() {
+        let claims = claims(json!({
+            "text": "a b", "whole": 42, "float": 1000.0, "half": 0.5, "yes": true, "none": null, "empty": "",
+            "list": ["a", 1], "lines": "a\r\nx-admin: 1", "in": { "a": { "b": "deep" } },
+        }))
+        .unwrap();
+        for (path, value) in [
+            ("text", Some("a b")),
+            ("whole", Some("42")),
+            ("float", Some("1000")),
+            ("half", Some("0.5")),
+            ("yes", Some("true")),
+            ("list", Some("WyJhIiwxXQ==")),
+            ("in.a.b", Some("deep")),
+            ("in.a", Some("eyJiIjoiZGVlcCJ9")),
+            ("in.b", None),
+            ("none", None),
+            ("empty", None),
+            ("lines", None),
+            ("missing", None),
+        ] {
+            let written = ClaimPath::dotted(path).unwrap().header_value(&claims);
+            assert_eq!(written.as_deref(), value.map(str::as_bytes), "{path}");
+        }
+        for bad in ["", ".", "a.", ".a", "a..b"] {
+            assert_eq!(ClaimPath::dotted(bad), None, "{bad}");
+        }
+    }
+}
