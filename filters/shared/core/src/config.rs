@@ -107,6 +107,8 @@ fn refusal(pointer: &str, error: &serde_json::Error) -> Invalid {
                 .iter()
                 .find_map(|kind| found.strip_prefix(kind))
                 .unwrap_or(found);
+            // serde names the Rust type.
+            let expected = if expected.starts_with("struct ") { "an object" } else { expected };
             return Invalid::at(pointer, format!("{prefix}{expected}"), found);
         }
     }
@@ -318,6 +320,7 @@ mod tests {
     fn a_refusal_says_where_what_and_instead_of_what() {
         refused("", "", "a JSON object", "an empty document");
         refused(" [1]", "", "a JSON object", "an array");
+        refused("1", "", "an object", "integer `1`");
         refused("{}", "", "a field `rules`", "none");
         refused(r#"{"rules":1}"#, "/rules", "a sequence", "integer `1`");
         refused(

@@ -30,9 +30,15 @@ impl<'a> View<'a> {
         Self { exchange, phase, edits }
     }
 
-    /// The same view with more edits over it.
+    /// The edits that are decided and not yet applied.
     #[must_use]
-    pub fn after(self, edits: &'a [Edit]) -> Self {
+    pub fn edits(self) -> &'a [Edit] {
+        self.edits
+    }
+
+    /// The same view over these edits instead: those it had, and what was decided since.
+    #[must_use]
+    pub fn over(self, edits: &'a [Edit]) -> Self {
         Self { edits, ..self }
     }
 

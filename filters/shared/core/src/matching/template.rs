@@ -1,5 +1,7 @@
 //! Path templates: segments, some of them variable.
 
+use super::path::canonical;
+
 /// A template like `/users/{id}/files/{**}`: `{name}` and `{*}` stand for one segment of at least one byte, `{**}`
 /// for the rest up to what follows it, perhaps nothing, at most once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,16 +56,22 @@ impl PathTemplate {
                 (part, Some(tail)) => tail.push(Segment::parse(part)?),
             }
         }
-        let between = |segments: &[Segment]| {
-            // Only the last segment of a canonical path can be empty.
-            segments.iter().rev().skip(1).all(|segment| *segment != Segment::Literal(Vec::new()))
-        };
-        let head_whole = head.iter().all(|segment| *segment != Segment::Literal(Vec::new()));
-        let possible = match &tail {
-            None => between(&head),
-            Some(tail) => head_whole && between(tail),
-        };
-        possible.then(|| Self { text: text.to_owned(), head, tail })
+        let template = Self { text: text.to_owned(), head, tail };
+        template.is_reachable().then_some(template)
+    }
+
+    /// Whether some canonical path matches. One that none does is a mistake.
+    fn is_reachable(&self) -> bool {
+        let mut example = Vec::new();
+        let rest = self.tail.as_ref().map(|_| &Segment::One);
+        for segment in self.head.iter().chain(rest).chain(self.tail.iter().flatten()) {
+            example.push(b'/');
+            match segment {
+                Segment::Literal(literal) => example.extend_from_slice(literal),
+                Segment::One => example.push(b'x'),
+            }
+        }
+        canonical(&example).is_ok_and(|form| *form == *example)
     }
 
     /// The template as written.
