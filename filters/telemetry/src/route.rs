@@ -1,0 +1,220 @@
+//! Which route a request takes: one lookup in a trie of path segments, however many routes there are.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use filter_core::matching::PathTemplate;
+use filter_core::matching::template::Segment;
+use filter_core::metrics::LabelValue;
+
+use crate::method::{Method, Methods};
+
+/// A path template that requests are told apart by.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    /// The template.
+    pub(crate) template: PathTemplate,
+    /// The template as a label.
+    pub(crate) label: LabelValue,
+    /// The methods it is about.
+    pub(crate) methods: Methods,
+}
+
+/// Two routes, by position in the document, that would take the same requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clash {
+    /// The earlier one.
+    pub(crate) first: usize,
+    /// The later one.
+    pub(crate) second: usize,
+}
+
+/// All routes, best first, and a trie to find the best of those that match.
+///
+/// The trie holds the segments before a `{**}` in order and those after it in reverse, so that a path is read from both
+/// ends at most. Of siblings, a lookup visits at most one literal, one variable and one `{**}`, and no node twice:
+/// whatever a client sends, it costs no more than walking the configuration once, and mostly as much as the path is long.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    ranked: Vec<Route>,
+    root: Node,
+}
+
+impl Routes {
+    /// Compiles routes.
+    ///
+    /// Of two routes that match, the better one is that without `{**}`, then that with fewer variables, then that with
+    /// more literal bytes (these two as Apache SkyWalking orders OpenAPI paths), then that which is literal further to
+    /// the left. No two different shapes that match one path are equal in all of these.
+    pub(crate) fn compile(routes: Vec<Route>) -> Result<Self, Clash> {
+        let mut ranked: Vec<(usize, Route)> = routes.into_iter().enumerate().collect();
+        ranked.sort_by_cached_key(|(_, route)| precedence(&route.template));
+        let mut root = Node::default();
+        for (rank, (position, route)) in ranked.iter().enumerate() {
+            let end = root.leaf(&route.template, rank);
+            for other in end.iter().filter_map(|rank| ranked.get(*rank)) {
+                if other.1.methods.overlaps(route.methods) {
+                    let (first, second) = (other.0.min(*position), other.0.max(*position));
+                    return Err(Clash { first, second });
+                }
+            }
+            end.push(rank);
+        }
+        Ok(Self { ranked: ranked.into_iter().map(|(_, route)| route).collect(), root })
+    }
+
+    /// All routes, best first.
+    pub(crate) fn ranked(&self) -> &[Route] {
+        &self.ranked
+    }
+
+    /// The rank of the best route for a canonical path.
+    pub(crate) fn find(&self, path: &[u8], method: Method) -> Option<usize> {
+        let mut lookup = Lookup { ranked: &self.ranked, method, best: None };
+        lookup.walk(&self.root, Some(path.strip_prefix(b"/")?), Side::Front);
+        lookup.best
+    }
+}
+
+/// What a template is at one segment, better ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Literal,
+    One,
+    Rest,
+}
+
+fn precedence(template: &PathTemplate) -> (bool, usize, Reverse<usize>, Vec<Kind>) {
+    let mut kinds = Vec::new();
+    let mut bytes = 0_usize;
+    let mut list = |segments: &[Segment], kinds: &mut Vec<Kind>| {
+        for segment in segments {
+            kinds.push(match segment {
+                Segment::Literal(literal) => {
+                    bytes = bytes.saturating_add(literal.len());
+                    Kind::Literal
+                }
+                Segment::One => Kind::One,
+            });
+        }
+    };
+    list(template.head(), &mut kinds);
+    if let Some(tail) = template.tail() {
+        kinds.push(Kind::Rest);
+        list(tail, &mut kinds);
+    }
+    let variables = kinds.iter().filter(|kind| **kind == Kind::One).count();
+    (template.tail().is_some(), variables, Reverse(bytes), kinds)
+}
+
+/// What may follow one segment of a template.
+#[derive(Debug, Default)]
+struct Node {
+    literals: BTreeMap<Vec<u8>, Node>,
+    one: Option<Box<Node>>,
+    /// What follows a `{**}`, from the end of the path.
+    rest: Option<Box<Node>>,
+    /// The routes that end here, of which no two share a method.
+    ends: Vec<usize>,
+    /// The best rank from here on.
+    best: usize,
+}
+
+impl Node {
+    fn new(best: usize) -> Self {
+        Self { best, ..Self::default() }
+    }
+
+    /// Where the template ends, making the way to there. Ranks must come in order.
+    fn leaf(&mut self, template: &PathTemplate, rank: usize) -> &mut Vec<usize> {
+        let mut node = self;
+        for segment in template.head() {
+            node = node.child(segment, rank);
+        }
+        if let Some(tail) = template.tail() {
+            node = node.rest.get_or_insert_with(|| Box::new(Self::new(rank)));
+            for segment in tail.iter().rev() {
+                node = node.child(segment, rank);
+            }
+        }
+        &mut node.ends
+    }
+
+    fn child(&mut self, segment: &Segment, rank: usize) -> &mut Self {
+        match segment {
+            Segment::Literal(literal) => {
+                self.literals.entry(literal.clone()).or_insert_with(|| Self::new(rank))
+            }
+            Segment::One => self.one.get_or_insert_with(|| Box::new(Self::new(rank))),
+        }
+    }
+}
+
+/// From which end segments are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Front,
+    /// Behind a `{**}`.
+    Back,
+}
+
+struct Lookup<'a> {
+    ranked: &'a [Route],
+    method: Method,
+    best: Option<usize>,
+}
+
+impl Lookup<'_> {
+    /// Looks on from `node` with what is `left` of the path: segments joined by slashes, or none at all.
+    fn walk(&mut self, node: &Node, left: Option<&[u8]>, side: Side) {
+        if self.best.is_some_and(|best| best <= node.best) {
+            return;
+        }
+        // A `{**}` takes at least one segment, perhaps an empty one.
+        if left.is_some() == (side == Side::Back) {
+            self.offer(&node.ends);
+        }
+        let Some(left) = left else {
+            return;
+        };
+        let (segment, beyond) = cut(left, side);
+        if let Some(next) = node.literals.get(segment) {
+            self.walk(next, beyond, side);
+        }
+        if let (Some(next), false) = (&node.one, segment.is_empty()) {
+            self.walk(next, beyond, side);
+        }
+        if let Some(next) = &node.rest {
+            self.walk(next, Some(left), Side::Back);
+        }
+    }
+
+    fn offer(&mut self, ends: &[usize]) {
+        let takes = |rank: &&usize| {
+            self.ranked.get(**rank).is_some_and(|route| route.methods.contains(self.method))
+        };
+        if let Some(rank) = ends.iter().find(takes) {
+            self.best = Some(self.best.map_or(*rank, |best| best.min(*rank)));
+        }
+    }
+}
+
+/// The segment at one side, and what is left beyond it.
+fn cut(path: &[u8], side: Side) -> (&[u8], Option<&[u8]>) {
+    let slash = |byte: &u8| *byte == b'/';
+    let at = match side {
+        Side::Front => path.iter().position(slash),
+        Side::Back => path.iter().rposition(slash),
+    };
+    let Some((front, back)) = at.and_then(|at| path.split_at_checked(at)) else {
+        return (path, None);
+    };
+    let back = back.get(1..).unwrap_or_default();
+    match side {
+        Side::Front => (front, Some(back)),
+        Side::Back => (back, Some(front)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

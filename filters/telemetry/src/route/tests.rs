@@ -1,0 +1,165 @@
+//! The trie against the plain reading of the rules.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn route(text: &str, methods: Methods) -> Route {
+    Route {
+        template: PathTemplate::parse(text).unwrap(),
+        label: LabelValue::parse(text).unwrap(),
+        methods,
+    }
+}
+
+fn compile(texts: &[&str]) -> Routes {
+    Routes::compile(texts.iter().map(|text| route(text, Methods::ALL)).collect()).unwrap()
+}
+
+fn found<'a>(routes: &'a Routes, path: &str) -> Option<&'a str> {
+    let rank = routes.find(path.as_bytes(), Method::of(b"GET"))?;
+    routes.ranked().get(rank).map(|route| route.template.as_str())
+}
+
+#[test]
+fn the_more_particular_route_wins() {
+    for (routes, path, best) in [
+        (&["/a/{x}", "/a/b"][..], "/a/b", "/a/b"),
+        (&["/{x}/{y}", "/{x}/b"], "/a/b", "/{x}/b"),
+        (&["/{x}/b", "/aa/{y}"], "/aa/b", "/aa/{y}"),
+        (&["/{x}/b", "/a/{y}"], "/a/b", "/a/{y}"),
+        (&["/{**}", "/{x}/{y}"], "/a/b", "/{x}/{y}"),
+        (&["/a/b/{**}", "/{x}/{y}/{z}"], "/a/b/c", "/{x}/{y}/{z}"),
+        (&["/{**}", "/a/{**}", "/{**}/c"], "/a/b/c", "/a/{**}"),
+        (&["/{**}", "/a/{**}", "/{**}/cc"], "/a/b/cc", "/{**}/cc"),
+        (&["/{**}", "/{x}/"], "/a/", "/{x}/"),
+    ] {
+        for order in [routes.to_vec(), routes.iter().rev().copied().collect()] {
+            assert_eq!(found(&compile(&order), path), Some(best), "{routes:?} on {path}");
+        }
+    }
+}
+
+#[test]
+fn paths_are_grouped_as_by_skywalking() {
+    // Apache SkyWalking, EndpointGroupingRuleReader4OpenapiTest and PatternTreeTest.
+    let routes = compile(&[
+        "/products",
+        "/products/{id}",
+        "/products/{id}/relatedProducts",
+        "/products/{id}/reorder/extra",
+        "/customers/{id}",
+    ]);
+    for (path, expected) in [
+        ("/products", Some("/products")),
+        ("/products/123", Some("/products/{id}")),
+        ("/products/1/relatedProducts", Some("/products/{id}/relatedProducts")),
+        ("/products/123/reorder", None),
+        ("/products/123/abc/ef", None),
+        ("/products/", None),
+        ("/products/123/", None),
+        ("/customers/1/123", None),
+        ("/abc", None),
+    ] {
+        assert_eq!(found(&routes, path), expected, "{path}");
+    }
+}
+
+#[test]
+fn methods_tell_routes_apart_before_precedence_does() {
+    let only = |name: &[u8]| [Method::of(name)].into_iter().collect();
+    let routes = vec![
+        route("/a/b", only(b"PUT")),
+        route("/a/{x}", only(b"GET")),
+        route("/a/{y}", only(b"POST")),
+        route("/{**}", Methods::ALL),
+    ];
+    let routes = Routes::compile(routes).unwrap();
+    for (method, expected) in
+        [("PUT", "/a/b"), ("GET", "/a/{x}"), ("POST", "/a/{y}"), ("PURGE", "/{**}")]
+    {
+        let rank = routes.find(b"/a/b", Method::of(method.as_bytes())).unwrap();
+        assert_eq!(routes.ranked()[rank].template.as_str(), expected, "{method}");
+    }
+}
+
+#[test]
+fn a_clash_names_both_by_their_place_in_the_document() {
+    let routes = ["/a", "/{x}/b", "/c/{**}", "/{y}/b"];
+    let routes = routes.iter().map(|text| route(text, Methods::ALL)).collect();
+    assert_eq!(Routes::compile(routes).unwrap_err(), Clash { first: 1, second: 3 });
+}
+
+/// The rule as documented, over the template's text.
+fn reference(text: &str) -> (bool, usize, Reverse<usize>, Vec<u8>) {
+    let parts: Vec<&str> = text.split('/').skip(1).collect();
+    let rest = parts.contains(&"{**}");
+    let literals = parts.iter().filter(|part| !part.starts_with('{'));
+    let bytes = literals.clone().map(|part| part.len()).sum();
+    let variables = parts.len() - literals.count() - usize::from(rest);
+    let left = parts.iter().map(|part| match *part {
+        "{**}" => 2,
+        part => u8::from(part.starts_with('{')),
+    });
+    (rest, variables, Reverse(bytes), left.collect())
+}
+
+fn templates() -> impl Strategy<Value = Vec<(String, u8)>> {
+    let part = prop::sample::select(vec!["a", "b", "bb", "{x}", "{y}", "{**}"]);
+    let text = (prop::collection::vec(part, 0..5), any::<bool>()).prop_map(|(parts, folder)| {
+        let end = if folder || parts.is_empty() { "/" } else { "" };
+        format!("{}{end}", parts.iter().map(|part| format!("/{part}")).collect::<String>())
+    });
+    prop::collection::vec((text, 1_u8..4), 0..12)
+}
+
+proptest! {
+    #[test]
+    fn the_trie_finds_what_the_rules_say(
+        templates in templates(),
+        paths in prop::collection::vec("(/(a|b|bb|c)){0,6}/?", 1..12),
+    ) {
+        // Those that parse, and take no request away from one before them.
+        let mut routes: Vec<Route> = Vec::new();
+        for (text, methods) in &templates {
+            let methods = [(1, "GET"), (2, "PUT")].into_iter().filter(|(bit, _)| methods & bit != 0);
+            let methods = methods.map(|(_, name)| Method::of(name.as_bytes())).collect();
+            if PathTemplate::parse(text).is_some() {
+                routes.push(route(text, methods));
+                if Routes::compile(routes.clone()).is_err() {
+                    routes.pop();
+                }
+            }
+        }
+        let compiled = Routes::compile(routes.clone()).unwrap();
+        for path in paths.iter().filter(|path| path.starts_with('/')) {
+            for method in ["GET", "PUT", "PURGE"].map(|name| Method::of(name.as_bytes())) {
+                let matching = routes.iter().filter(|route| {
+                    route.methods.contains(method) && route.template.matches(path.as_bytes())
+                });
+                let best = matching.map(|route| route.template.as_str()).min_by_key(|text| reference(text));
+                let found = compiled.find(path.as_bytes(), method);
+                prop_assert_eq!(
+                    found.map(|rank| compiled.ranked()[rank].template.as_str()), best, "{}", path
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn only_two_routes_for_one_request_clash(templates in templates(), path in "(/(a|b|bb|c)){1,6}/?") {
+        let routes: Vec<Route> = templates
+            .iter()
+            .filter(|(text, _)| PathTemplate::parse(text).is_some())
+            .map(|(text, _)| route(text, Methods::ALL))
+            .collect();
+        if Routes::compile(routes.clone()).is_ok() {
+            let matching = routes.iter().filter(|route| route.template.matches(path.as_bytes()));
+            let mut ranks: Vec<_> = matching.map(|route| reference(route.template.as_str())).collect();
+            let count = ranks.len();
+            ranks.sort();
+            ranks.dedup();
+            prop_assert_eq!(ranks.len(), count, "no two are equally good");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The telemetry filter as a module for Envoy.
+
+filter_host::plugin!(telemetry::Telemetry);
