@@ -1,0 +1,183 @@
+//! Filters in order that answer as one: each sees the headers as those before it leave them.
+
+use filter_core::{Answer, Attribute, Filter, Outcome, Phase, Ports, Verdict, View};
+
+/// A row of filters. Each phase adds its effects to those `so_far`, whose edits no view shows yet.
+pub(crate) trait Chain {
+    /// What is kept of one exchange.
+    type Memo: Default + 'static;
+
+    /// The attributes that any of them may ask for.
+    fn attributes(&self, phase: Phase, listed: &mut Vec<Attribute>);
+
+    /// Asks each, up to the first whose verdict is not to continue.
+    fn on_request(
+        &self,
+        view: View<'_>,
+        memo: &mut Self::Memo,
+        ports: &Ports<'_>,
+        so_far: &mut Outcome,
+    );
+
+    /// Asks the one that awaits the answer, and then those behind it.
+    fn on_answer(
+        &self,
+        view: View<'_>,
+        answer: &Answer,
+        memo: &mut Self::Memo,
+        ports: &Ports<'_>,
+        so_far: &mut Outcome,
+    );
+
+    /// Asks those that the request got to, last first.
+    fn on_response(
+        &self,
+        view: View<'_>,
+        memo: &mut Self::Memo,
+        ports: &Ports<'_>,
+        so_far: &mut Outcome,
+    );
+
+    /// Asks all.
+    fn on_log(
+        &self,
+        view: View<'_>,
+        memo: &mut Self::Memo,
+        ports: &Ports<'_>,
+        so_far: &mut Outcome,
+    );
+}
+
+/// A filter, if it is configured, and those behind it.
+pub(crate) struct Link<F, C> {
+    pub(crate) filter: Option<F>,
+    pub(crate) behind: C,
+}
+
+/// What is kept of one exchange.
+#[derive(Default)]
+pub(crate) struct LinkMemo<M, B> {
+    own: M,
+    stage: Stage,
+    behind: B,
+}
+
+/// How far the request got with one filter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// The filter was not asked.
+    #[default]
+    Ahead,
+    /// The filter awaits an answer.
+    Held,
+    /// The filter has decided.
+    Past,
+}
+
+impl<F: Filter, C: Chain> Link<F, C> {
+    /// Adds the filter's answer to the others', and goes on behind it if it says so.
+    fn proceed(
+        &self,
+        view: View<'_>,
+        memo: &mut LinkMemo<F::Memo, C::Memo>,
+        ports: &Ports<'_>,
+        so_far: &mut Outcome,
+        own: Outcome,
+    ) {
+        so_far.extend(own);
+        memo.stage = match so_far.verdict {
+            Verdict::Await(_) => Stage::Held,
+            Verdict::Continue | Verdict::Reply(_) => Stage::Past,
+        };
+        if so_far.verdict == Verdict::Continue {
+            self.behind.on_request(view, &mut memo.behind, ports, so_far);
+        }
+    }
+}
+
+impl<F: Filter, C: Chain> Chain for Link<F, C> {
+    type Memo = LinkMemo<F::Memo, C::Memo>;
+
+    fn attributes(&self, phase: Phase, listed: &mut Vec<Attribute>) {
+        listed.extend(self.filter.iter().flat_map(|filter| filter.attributes(phase)));
+        self.behind.attributes(phase, listed);
+    }
+
+    fn on_request(
+        &self,
+        view: View<'_>,
+        memo: &mut Self::Memo,
+        ports: &Ports<'_>,
+        so_far: &mut Outcome,
+    ) {
+        let own = self
+            .filter
+            .as_ref()
+            .map(|filter| filter.on_request(&view.over(&so_far.edits), &mut memo.own, ports));
+        match own {
+            Some(own) => self.proceed(view, memo, ports, so_far, own),
+            None => self.behind.on_request(view, &mut memo.behind, ports, so_far),
+        }
+    }
+
+    fn on_answer(
+        &self,
+        view: View<'_>,
+        answer: &Answer,
+        memo: &mut Self::Memo,
+        ports: &Ports<'_>,
+        so_far: &mut Outcome,
+    ) {
+        match (&self.filter, memo.stage) {
+            (Some(filter), Stage::Held) => {
+                let own = filter.on_answer(&view.over(&so_far.edits), answer, &mut memo.own, ports);
+                self.proceed(view, memo, ports, so_far, own);
+            }
+            _ => self.behind.on_answer(view, answer, &mut memo.behind, ports, so_far),
+        }
+    }
+
+    fn on_response(
+        &self,
+        view: View<'_>,
+        memo: &mut Self::Memo,
+        ports: &Ports<'_>,
+        so_far: &mut Outcome,
+    ) {
+        self.behind.on_response(view, &mut memo.behind, ports, so_far);
+        if let (Some(filter), Stage::Held | Stage::Past) = (&self.filter, memo.stage) {
+            let own = filter.on_response(&view.over(&so_far.edits), &mut memo.own, ports);
+            so_far.extend(own);
+        }
+    }
+
+    fn on_log(
+        &self,
+        view: View<'_>,
+        memo: &mut Self::Memo,
+        ports: &Ports<'_>,
+        so_far: &mut Outcome,
+    ) {
+        if let Some(filter) = &self.filter {
+            so_far.extend(filter.on_log(&view, &mut memo.own, ports));
+        }
+        self.behind.on_log(view, &mut memo.behind, ports, so_far);
+    }
+}
+
+/// The end of the row: nothing is left to ask.
+pub(crate) struct End;
+
+impl Chain for End {
+    type Memo = ();
+
+    fn attributes(&self, _: Phase, _: &mut Vec<Attribute>) {}
+
+    fn on_request(&self, _: View<'_>, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
+
+    fn on_answer(&self, _: View<'_>, _: &Answer, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
+
+    fn on_response(&self, _: View<'_>, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
+
+    fn on_log(&self, _: View<'_>, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
+}

@@ -1,0 +1,3 @@
+//! The suite filter as a module for Envoy.
+
+filter_host::plugin!(suite::Suite);
