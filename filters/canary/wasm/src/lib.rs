@@ -1,0 +1,3 @@
+//! The canary filter as a module for Envoy.
+
+filter_host::plugin!(canary::Canary);

@@ -1,0 +1,81 @@
+//! Numbers that must come out alike on every target.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use filter_core::Rule;
+use ratelimit::gcra::{Gcra, NEVER, Ruling, TICKS_PER_SECOND, ticks};
+use ratelimit::seed::Seed;
+use ratelimit::table::{SLOTS, Slot, Table};
+
+/// Milliseconds, cost; tokens left if admitted, milliseconds to wait if not, and none if that is in vain. The table of
+/// throttled (`TestRateLimit`) and redis-cell (`it_rate_limits`) for five tokens, one a second.
+const RATE_LIMIT: [(u64, u64, Result<u64, Option<u64>>); 16] = [
+    (0, 6, Err(None)),
+    (0, 1, Ok(4)),
+    (0, 1, Ok(3)),
+    (0, 1, Ok(2)),
+    (0, 1, Ok(1)),
+    (0, 1, Ok(0)),
+    (0, 1, Err(Some(1000))),
+    (3000, 1, Ok(2)),
+    (3100, 1, Ok(1)),
+    (4000, 1, Ok(1)),
+    (8000, 1, Ok(4)),
+    (9500, 1, Ok(4)),
+    (9500, 0, Ok(4)),
+    (9500, 2, Ok(2)),
+    (9500, 5, Err(Some(3000))),
+    (15_000, 6, Err(None)),
+];
+
+/// The algorithm agrees with throttled and redis-cell.
+pub(crate) fn the_rate_is_that_of_throttled_and_redis_cell() {
+    let limit = Gcra::new(5, 1, Duration::from_secs(1)).unwrap();
+    let millis = |millis| ticks(Duration::from_millis(millis));
+    let mut bucket = 0;
+    for (now, cost, expected) in RATE_LIMIT {
+        let found = match limit.decide(bucket, millis(now), cost) {
+            Ruling::Admit { tat, remaining } => {
+                bucket = tat;
+                Ok(remaining)
+            }
+            Ruling::Refuse { retry_after } => Err(retry_after),
+        };
+        assert_eq!(found, expected.map_err(|wait| wait.map_or(NEVER, millis)), "{now} ms");
+    }
+}
+
+/// A token's time is rounded up to a whole tick.
+pub(crate) fn a_third_of_a_second_is_rounded_up() {
+    let limit = Gcra::new(1, 3, Duration::from_secs(1)).unwrap();
+    assert_eq!(limit.charge(1), Some(21_333_333_334));
+    assert_eq!(limit.charge(3), Some(TICKS_PER_SECOND + 2));
+}
+
+/// A key has the same place in every module of whatever build, while its seed lives.
+pub(crate) fn a_key_has_one_place() {
+    let seed = Seed::new(*b"0123456789abcdef", Duration::from_secs(1));
+    let table = |slots| Table::new(&Rule::parse("per-client").unwrap(), slots);
+    let mut hasher = seed.hasher();
+    hasher.number(1);
+    hasher.field(b"10.0.0.1");
+    let place = table(SLOTS).place(hasher.clone());
+    assert_eq!(place.cell, *b"orl1\x18\x9f\xe0\xc7\x9a\x2e\x7a\x34\x01\x2b");
+    assert_eq!(place.fingerprint, 7_608_719_704_499_214_688);
+    let single = table(NonZeroU64::MIN).place(hasher);
+    assert_eq!(single.cell, *b"orl1\x18\x9f\xe0\xc7\x9a\x2e\x7a\x34\0\0");
+    assert_eq!(single.fingerprint, place.fingerprint);
+}
+
+/// A cell is written in one layout.
+pub(crate) fn a_slot_has_one_layout() {
+    let mut slot = Slot::parse(None);
+    slot.set(0x0102_0304_0506_0708, 9);
+    slot.set(u64::MAX, u64::MAX - 1);
+    let written = b"ORL\x01\x08\x07\x06\x05\x04\x03\x02\x01\x09\0\0\0\0\0\0\0\
+        \xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff\xff\xff\xff\xff";
+    assert_eq!(slot.as_bytes(), written);
+    assert_eq!(Slot::parse(Some(written.to_vec())).tat(u64::MAX), u64::MAX - 1);
+}
