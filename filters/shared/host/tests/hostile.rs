@@ -2,6 +2,7 @@
 //! may go on whose headers could not be read or cleaned.
 
 #![expect(unsafe_code, reason = "plays the proxy's side of the ABI")]
+#![expect(clippy::unwrap_used, reason = "this is a test")]
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -198,7 +199,11 @@ mod proxy {
         ) {
             use std::sync::atomic::{AtomicU32, Ordering};
             static TOKENS: AtomicU32 = AtomicU32::new(1);
-            let status = [0, 2, 10][(answer().0 % 3) as usize];
+            let status = match answer().0 % 3 {
+                0 => 0,
+                1 => 2,
+                _ => 10,
+            };
             if status == 0 {
                 let fresh = TOKENS.fetch_add(1, Ordering::Relaxed);
                 unsafe { *token = fresh };
@@ -299,7 +304,7 @@ impl Curious {
                 Count::Add(self.counter.series(&[]), sum),
                 Count::Record(self.histogram.series(&[]), sum),
             ],
-            reroute: sum % 2 == 0,
+            reroute: sum.is_multiple_of(2),
             ..Outcome::pass()
         }
     }

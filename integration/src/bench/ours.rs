@@ -1,0 +1,96 @@
+//! Our filters as the bench configures them.
+
+use cases::JWKS;
+use serde_json::{Value, json};
+
+use crate::Plugin;
+use crate::bench::scenarios::{
+    API_KEY, Bucket, ISSUER, SHARE, SUBJECT, TEMPLATES, USER, VERSION_HEADER,
+};
+
+/// The module that does nothing.
+pub(crate) fn noop() -> Plugin {
+    let module = "target/probes/noop.wasm".to_owned();
+    Plugin { module, ..Plugin::shipped("noop", &json!({})) }
+}
+
+/// Counts requests by their route.
+pub(crate) fn telemetry() -> Plugin {
+    Plugin::shipped("telemetry", &counting())
+}
+
+/// Lets in who has a token of the issuer, but not to delete.
+pub(crate) fn authz() -> Plugin {
+    Plugin::shipped("authz", &guarding())
+}
+
+/// Limits each API key.
+pub(crate) fn ratelimit(bucket: &Bucket) -> Plugin {
+    Plugin::shipped("ratelimit", &limiting(bucket))
+}
+
+/// Gives a share of the users the other version.
+pub(crate) fn canary() -> Plugin {
+    Plugin::shipped("canary", &splitting())
+}
+
+/// All of that in one plugin.
+pub(crate) fn suite(bucket: &Bucket) -> Plugin {
+    let document = json!({
+        "telemetry": counting(),
+        "authz": guarding(),
+        "ratelimit": limiting(bucket),
+        "canary": splitting(),
+    });
+    Plugin::shipped("suite", &document)
+}
+
+fn counting() -> Value {
+    let routes: Vec<Value> = TEMPLATES.iter().map(|path| json!({"path": path})).collect();
+    json!({"routes": routes})
+}
+
+fn guarding() -> Value {
+    json!({
+        "jwtRules": [{
+            "issuer": ISSUER,
+            "jwks": JWKS,
+            "outputClaimToHeaders": [{"header": SUBJECT, "claim": "sub"}],
+        }],
+        "policies": [
+            {"name": "no-deletes", "action": "DENY", "rules": [
+                {"to": [{"operation": {"methods": ["DELETE"]}}]},
+            ]},
+            {"name": "signed-in", "rules": [{
+                "from": [{"source": {"requestPrincipals": ["*"]}}],
+                "to": [{"operation": {"notPaths": ["/admin", "/admin/*"]}}],
+            }]},
+            {"name": "admins", "rules": [{
+                "to": [{"operation": {"paths": ["/admin", "/admin/*"]}}],
+                "when": [{"key": "request.auth.claims[groups]", "values": ["admin"]}],
+            }]},
+        ],
+    })
+}
+
+fn limiting(bucket: &Bucket) -> Value {
+    json!({"rules": [{
+        "name": bucket.name,
+        "key": [{"header": API_KEY}],
+        "tokenBucket": {
+            "maxTokens": bucket.tokens,
+            "tokensPerFill": bucket.tokens,
+            "fillInterval": bucket.interval,
+        },
+    }]})
+}
+
+fn splitting() -> Value {
+    json!({"rollouts": [{
+        "name": "checkout",
+        "header": VERSION_HEADER,
+        "key": [{"header": USER}],
+        "stable": "v1",
+        "variants": [{"name": "v2", "weight": SHARE}],
+    }]})
+}

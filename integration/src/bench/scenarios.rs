@@ -1,0 +1,290 @@
+//! What is measured: every scenario as data.
+
+use serde_json::Value;
+
+use crate::Plugin;
+use crate::bench::asks::{Ask, Crowd, each_with_a_token, forged};
+use crate::bench::native::{self, TokenCache};
+use crate::bench::ours;
+use crate::bench::routes::Routes;
+
+/// The header that says which version a user gets.
+pub(crate) const VERSION_HEADER: &str = "x-canary-checkout";
+/// The header that says who the user is.
+pub(crate) const USER: &str = "x-user";
+/// The header by whose value requests are limited.
+pub(crate) const API_KEY: &str = "x-api-key";
+/// The header that authz makes of the claim `sub`.
+pub(crate) const SUBJECT: &str = "x-jwt-sub";
+/// The issuer of all tokens.
+pub(crate) const ISSUER: &str = "https://demo.example";
+/// The routes that telemetry knows.
+pub(crate) const TEMPLATES: [&str; 3] = ["/search", "/admin/{page}", "/checkout/{order}"];
+/// How many of a hundred users get version 2.
+pub(crate) const SHARE: u32 = 25;
+/// The status of version 1.
+pub(crate) const V1: u16 = 200;
+/// The status of version 2.
+pub(crate) const V2: u16 = 202;
+
+/// Somebody who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct User {
+    pub(crate) name: &'static str,
+    /// The status of the version that this user gets.
+    pub(crate) version: u16,
+}
+
+/// Eight users about whom canary's hash and Envoy's agree.
+pub(crate) const USERS: [User; 8] = [
+    User { name: "ada", version: V1 },
+    User { name: "ben", version: V1 },
+    User { name: "eva", version: V1 },
+    User { name: "gina", version: V1 },
+    User { name: "lena", version: V1 },
+    User { name: "otto", version: V1 },
+    User { name: "carl", version: V2 },
+    User { name: "hana", version: V2 },
+];
+
+/// The API key of a user.
+pub(crate) fn api_key(user: &str) -> String {
+    format!("key-of-{user}")
+}
+
+/// A token bucket for each API key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    pub(crate) name: &'static str,
+    pub(crate) tokens: u32,
+    pub(crate) interval: &'static str,
+}
+
+/// More than can be asked for.
+const PLENTY: Bucket = Bucket { name: "plenty", tokens: 1_000_000_000, interval: "1s" };
+/// So little that the warm-up uses it up, for a day.
+const DROUGHT: Bucket = Bucket { name: "drought", tokens: 1, interval: "86400s" };
+
+/// More tokens than a cache of them would be expected to hold for one client.
+const FRESH: u32 = 256;
+
+/// Nothing at all: what every request costs without a filter.
+pub const NONE: &str = "no filter";
+/// A filter that does nothing: what every wasm filter costs.
+pub const NOOP: &str = "no-op";
+/// Nothing, where weighted clusters must end in `fault`.
+const NONE_BUT_FAULT: &str = "no filter, fault";
+
+/// One filter of a chain.
+#[derive(Clone, Debug)]
+pub(crate) enum Link {
+    Ours(Plugin),
+    Native(Value),
+}
+
+/// What a listener does with requests, and what must come of it.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name, and its listener's.
+    pub name: &'static str,
+    /// The filters, for people.
+    pub chain: &'static str,
+    /// The filters.
+    pub(crate) links: Vec<Link>,
+    /// Where requests go.
+    pub(crate) routes: Routes,
+    /// The access logger, if there is one.
+    pub(crate) logger: Option<Value>,
+    /// The requests that are measured.
+    pub asks: Vec<Ask>,
+    /// Further requests that show that the filters are awake.
+    pub probes: Vec<Ask>,
+    /// A part of the names of the counters that must count the requests, if statuses do not tell.
+    pub witness: Option<&'static str>,
+    /// The scenario to subtract: the same without the filters. None for such a one.
+    pub floor: Option<&'static str>,
+    /// The scenario in which Envoy's own filters do the same.
+    pub native: Option<&'static str>,
+}
+
+impl Scenario {
+    /// The modules that it runs, as paths from the repository's root.
+    pub fn modules(&self) -> impl Iterator<Item = &str> {
+        self.links.iter().filter_map(|link| match link {
+            Link::Ours(plugin) => Some(plugin.module.as_str()),
+            Link::Native(_) => None,
+        })
+    }
+}
+
+/// All scenarios.
+///
+/// # Errors
+/// When no token can be minted.
+pub fn scenarios() -> Result<Vec<Scenario>, String> {
+    let crowd = Crowd::gather()?;
+    let welcome = crowd.ask("GET", |_| V1);
+    let versions = crowd.ask("GET", |user| user.version);
+    let forbidden = crowd.ask("DELETE", |_| 403);
+    let refused = crowd.ask("GET", |_| 429);
+    let fresh = each_with_a_token("rs256", FRESH, V1)?;
+    let fresh_es256 = each_with_a_token("es256", FRESH, V1)?;
+
+    let [someone, ..] = USERS;
+    let stranger = Ask::new("GET", None, &someone, 401);
+    let guarded: Vec<Ask> =
+        [stranger, forged(&someone, 401)?].into_iter().chain(forbidden.clone()).collect();
+
+    let plain = |name, chain, links: Vec<Link>| Scenario {
+        name,
+        chain,
+        links,
+        routes: Routes::ByHeader,
+        logger: None,
+        asks: welcome.clone(),
+        probes: Vec::new(),
+        witness: None,
+        floor: Some(NONE),
+        native: None,
+    };
+    let noop = || Link::Ours(ours::noop());
+    let authz = |name, native, asks: &Vec<Ask>| Scenario {
+        asks: asks.clone(),
+        probes: guarded.clone(),
+        native: Some(native),
+        ..plain(name, "authz", vec![Link::Ours(ours::authz())])
+    };
+    let native_authz = |name, cache, asks: &Vec<Ask>| Scenario {
+        asks: asks.clone(),
+        probes: guarded.clone(),
+        ..plain(name, "jwt_authn, rbac × 2", natives(native::authz(cache)))
+    };
+    let full = |name, chain, links| Scenario {
+        asks: versions.clone(),
+        probes: guarded.clone(),
+        native: Some("native: chain"),
+        ..plain(name, chain, links)
+    };
+
+    Ok(vec![
+        Scenario { floor: None, ..plain(NONE, "-", vec![]) },
+        plain(NOOP, "no-op", vec![noop()]),
+        plain("four no-ops", "no-op × 4", vec![noop(), noop(), noop(), noop()]),
+        Scenario {
+            witness: Some("http_server_requests_total.http_route=.=/checkout/{order};"),
+            native: Some("native: telemetry"),
+            ..plain("telemetry", "telemetry", vec![Link::Ours(ours::telemetry())])
+        },
+        Scenario {
+            routes: Routes::Named,
+            logger: Some(native::telemetry()),
+            witness: Some("native.http_server_requests_total"),
+            ..plain("native: telemetry", "stats access logger", vec![])
+        },
+        authz("authz", "native: authz", &welcome),
+        native_authz("native: authz", TokenCache::On, &welcome),
+        authz("authz, fresh tokens", "native: authz, fresh tokens", &fresh),
+        native_authz("native: authz, fresh tokens", TokenCache::Off, &fresh),
+        authz("authz, fresh ES256", "native: authz, fresh ES256", &fresh_es256),
+        native_authz("native: authz, fresh ES256", TokenCache::Off, &fresh_es256),
+        authz("authz, denying", "native: authz, denying", &forbidden),
+        native_authz("native: authz, denying", TokenCache::On, &forbidden),
+        Scenario {
+            witness: Some("rule=.=plenty;.;reason=.=admitted;"),
+            native: Some("native: ratelimit"),
+            ..plain("ratelimit", "ratelimit", vec![Link::Ours(ours::ratelimit(&PLENTY))])
+        },
+        Scenario {
+            witness: Some("plenty.http_local_rate_limit.ok"),
+            ..plain(
+                "native: ratelimit",
+                "local_ratelimit",
+                vec![Link::Native(native::ratelimit(&PLENTY))],
+            )
+        },
+        Scenario {
+            asks: refused.clone(),
+            native: Some("native: ratelimit, refusing"),
+            ..plain("ratelimit, refusing", "ratelimit", vec![Link::Ours(ours::ratelimit(&DROUGHT))])
+        },
+        Scenario {
+            asks: refused,
+            ..plain(
+                "native: ratelimit, refusing",
+                "local_ratelimit",
+                vec![Link::Native(native::ratelimit(&DROUGHT))],
+            )
+        },
+        Scenario {
+            asks: versions.clone(),
+            native: Some("native: canary"),
+            ..plain("canary", "canary", vec![Link::Ours(ours::canary())])
+        },
+        Scenario {
+            routes: Routes::Weighted,
+            asks: versions.clone(),
+            floor: Some(NONE_BUT_FAULT),
+            ..plain("native: canary", "weighted clusters", natives([native::fault()]))
+        },
+        full(
+            "chain",
+            "telemetry, authz, ratelimit, canary",
+            vec![
+                Link::Ours(ours::telemetry()),
+                Link::Ours(ours::authz()),
+                Link::Ours(ours::ratelimit(&PLENTY)),
+                Link::Ours(ours::canary()),
+            ],
+        ),
+        full("suite", "suite", vec![Link::Ours(ours::suite(&PLENTY))]),
+        Scenario {
+            routes: Routes::NamedWeighted,
+            logger: Some(native::telemetry()),
+            floor: Some(NONE_BUT_FAULT),
+            native: None,
+            ..full(
+                "native: chain",
+                "all of these",
+                natives(
+                    native::authz(TokenCache::On)
+                        .into_iter()
+                        .chain([native::ratelimit(&PLENTY), native::fault()]),
+                ),
+            )
+        },
+        Scenario {
+            routes: Routes::ByHeaderToClusters,
+            floor: None,
+            ..plain(NONE_BUT_FAULT, "fault", natives([native::fault()]))
+        },
+    ])
+}
+
+fn natives(filters: impl IntoIterator<Item = Value>) -> Vec<Link> {
+    filters.into_iter().map(Link::Native).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_is_measured_on_the_requests_of_its_native_twin() {
+        let all = scenarios().unwrap();
+        for scenario in &all {
+            let Some(name) = scenario.native else { continue };
+            let twin = all.iter().find(|twin| twin.name == name).unwrap();
+            assert_eq!(scenario.asks, twin.asks, "{}", scenario.name);
+            assert_eq!(scenario.probes, twin.probes, "{}", scenario.name);
+        }
+    }
+
+    #[test]
+    fn every_floor_is_a_scenario_that_stands_on_none() {
+        let all = scenarios().unwrap();
+        for floor in all.iter().filter_map(|scenario| scenario.floor) {
+            let found = all.iter().find(|scenario| scenario.name == floor).unwrap();
+            assert_eq!(found.floor, None, "{floor}");
+        }
+    }
+}
