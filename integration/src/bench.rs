@@ -16,6 +16,7 @@ pub mod cpu;
 pub mod load;
 pub mod rounds;
 pub mod wire;
+pub mod witness;
 
 pub mod report;
 pub mod statistics;

@@ -1,5 +1,6 @@
 //! The requests, all of one shape, so that every scenario can be compared with every other.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cases::Token;
@@ -7,70 +8,125 @@ use serde_json::{Map, json};
 
 use crate::bench::scenarios::{API_KEY, ISSUER, USER, USERS, User, api_key};
 
+/// Who asks for what, and the status that it must get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    method: &'static str,
+    user: User,
+    credential: Option<Credential>,
+    status: u16,
+}
+
+/// A token that the user shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Credential {
+    /// The key it is signed with.
+    key: &'static str,
+    /// Which of the user's tokens it is.
+    number: usize,
+    forged: bool,
+}
+
+const USUAL: Credential = Credential { key: "rs256", number: 0, forged: false };
+
+/// One request of every user, with the one token that the user has.
+pub(crate) fn everybody(method: &'static str, status: fn(&User) -> u16) -> Vec<Ask> {
+    let credential = Some(USUAL);
+    USERS.iter().map(|user| Ask { method, user: *user, credential, status: status(user) }).collect()
+}
+
+/// So many requests in turn of all users, each with a token of its own, signed by this key.
+pub(crate) fn fresh(key: &'static str, count: usize, status: u16) -> Vec<Ask> {
+    let ask = |(number, user): (usize, &User)| {
+        let credential = Some(Credential { key, number, forged: false });
+        Ask { method: "GET", user: *user, credential, status }
+    };
+    (0..count).zip(USERS.iter().cycle()).map(ask).collect()
+}
+
+/// A request without a token, and one with a token that nobody signed.
+pub(crate) fn unproven(status: u16) -> [Ask; 2] {
+    let [user, ..] = USERS;
+    let forged = Credential { forged: true, ..USUAL };
+    [None, Some(forged)].map(|credential| Ask { method: "GET", user, credential, status })
+}
+
 /// A request as it goes over the wire, and the status that it must get.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct Message {
     /// The request.
-    pub request: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// The status.
     pub status: u16,
 }
 
-impl Ask {
-    pub(crate) fn new(method: &str, token: Option<&str>, user: &User, status: u16) -> Self {
-        let (user, key) = (user.name, api_key(user.name));
-        let authorization =
-            token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+/// Writes requests, and mints each token once: signing takes longer than all else here.
+#[derive(Debug, Default)]
+pub struct Scribe {
+    tokens: BTreeMap<(&'static str, Credential), String>,
+}
+
+impl Scribe {
+    /// The request as it goes over the wire.
+    ///
+    /// # Errors
+    /// When its token cannot be minted.
+    pub fn write(&mut self, ask: &Ask) -> Result<Message, String> {
+        let (method, user, key) = (ask.method, ask.user.name, api_key(ask.user.name));
+        let authorization = match ask.credential {
+            Some(credential) => {
+                format!("authorization: Bearer {}\r\n", self.token(user, credential)?)
+            }
+            None => String::new(),
+        };
         let request = format!(
             "{method} /checkout/17 HTTP/1.1\r\nhost: demo.example\r\nuser-agent: bench\r\n\
              accept: application/json\r\n{API_KEY}: {key}\r\n{USER}: {user}\r\n{authorization}\r\n"
         );
-        Self { request: request.into_bytes(), status }
+        Ok(Message { bytes: request.into_bytes(), status: ask.status })
+    }
+
+    fn token(&mut self, user: &'static str, credential: Credential) -> Result<&str, String> {
+        use std::collections::btree_map::Entry;
+        Ok(match self.tokens.entry((user, credential)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(mint(user, credential)?),
+        })
     }
 }
 
-/// All users, each with a token.
-#[derive(Clone, Debug)]
-pub(crate) struct Crowd {
-    tokens: Vec<String>,
-}
-
-impl Crowd {
-    /// Mints a token for each.
-    pub(crate) fn gather() -> Result<Self, String> {
-        let tokens = (0..).zip(USERS).map(|(number, user)| mint("rs256", &user, number, false));
-        Ok(Self { tokens: tokens.collect::<Result<_, _>>()? })
-    }
-
-    /// One request of each.
-    pub(crate) fn ask(&self, method: &str, status: impl Fn(&User) -> u16) -> Vec<Ask> {
-        let pairs = USERS.iter().zip(&self.tokens);
-        pairs.map(|(user, token)| Ask::new(method, Some(token), user, status(user))).collect()
-    }
-}
-
-/// So many requests, each with a token of its own, signed by this key.
-pub(crate) fn each_with_a_token(key: &str, count: u32, status: u16) -> Result<Vec<Ask>, String> {
-    let users = USERS.iter().cycle();
-    let ask = |(number, user): (u32, &User)| {
-        Ok(Ask::new("GET", Some(&mint(key, user, number, false)?), user, status))
-    };
-    (0..count).zip(users).map(ask).collect()
-}
-
-/// One request of a user whose token is nobody's.
-pub(crate) fn forged(user: &User, status: u16) -> Result<Ask, String> {
-    Ok(Ask::new("GET", Some(&mint("rs256", user, 0, true)?), user, status))
-}
-
-fn mint(key: &str, user: &User, number: u32, forged: bool) -> Result<String, String> {
+fn mint(user: &str, credential: Credential) -> Result<String, String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
+    let Credential { key, number, forged } = credential;
     let claims = Map::from_iter([
         ("iss".to_owned(), json!(ISSUER)),
-        ("sub".to_owned(), json!(user.name)),
+        ("sub".to_owned(), json!(user)),
         ("groups".to_owned(), json!(["customers"])),
         ("jti".to_owned(), json!(number.to_string())),
     ]);
-    let header = Map::new();
-    Token { key: key.to_owned(), header, claims, expires_in: 24 * 3600, forged }.mint(now.as_secs())
+    let (key, header) = (key.to_owned(), Map::new());
+    Token { key, header, claims, expires_in: 24 * 3600, forged }.mint(now.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_ask_is_always_the_same_message() {
+        let mut scribe = Scribe::default();
+        let [ask] = fresh("es256", 1, 200)[..] else { panic!("not one") };
+        assert_eq!(scribe.write(&ask), scribe.write(&ask));
+    }
+
+    #[test]
+    fn fresh_tokens_are_all_different() {
+        let mut scribe = Scribe::default();
+        let asks = fresh("es256", 2 * USERS.len(), 200);
+        let mut messages: Vec<_> =
+            asks.iter().map(|ask| scribe.write(ask).unwrap().bytes).collect();
+        messages.sort_unstable();
+        messages.dedup();
+        assert_eq!(messages.len(), asks.len());
+    }
 }

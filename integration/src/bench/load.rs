@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::bench::asks::Ask;
+use crate::bench::asks::Message;
 use crate::bench::statistics::quantile;
 use crate::bench::wire::Head;
 use crate::poll;
@@ -39,7 +39,7 @@ impl Tally {
 #[derive(Debug)]
 pub struct Load {
     connections: Vec<Connection>,
-    asks: Vec<Ask>,
+    messages: Vec<Message>,
     turn: usize,
 }
 
@@ -48,16 +48,12 @@ impl Load {
     ///
     /// # Errors
     /// When nobody listens, or there is nothing to ask.
-    pub fn open(address: SocketAddr, asks: &[Ask]) -> Result<Self, String> {
-        if asks.is_empty() {
+    pub fn open(address: SocketAddr, messages: Vec<Message>) -> Result<Self, String> {
+        if messages.is_empty() {
             return Err("nothing to ask".to_owned());
         }
         let connections = (0..CONNECTIONS).map(|_| Connection::open(address));
-        Ok(Self {
-            connections: connections.collect::<Result<_, _>>()?,
-            asks: asks.to_vec(),
-            turn: 0,
-        })
+        Ok(Self { connections: connections.collect::<Result<_, _>>()?, messages, turn: 0 })
     }
 
     /// Keeps every connection busy for so long, and then waits for what is still under way.
@@ -69,7 +65,7 @@ impl Load {
         let mut surprise = None;
         let begin = Instant::now();
         for connection in &mut self.connections {
-            connection.send(next(&self.asks, &mut self.turn)?)?;
+            connection.send(next(&self.messages, &mut self.turn)?)?;
         }
         // Envoy answers in about the order it was asked, so waiting for one connection seldom keeps another waiting.
         let mut over = false;
@@ -83,7 +79,7 @@ impl Load {
                         Some(format!("a {} instead of a {}", answer.status, answer.promised));
                 }
                 if !over {
-                    connection.send(next(&self.asks, &mut self.turn)?)?;
+                    connection.send(next(&self.messages, &mut self.turn)?)?;
                 }
             }
         }
@@ -95,18 +91,18 @@ impl Load {
     ///
     /// # Errors
     /// When the connection breaks.
-    pub fn ask(&mut self, ask: &Ask) -> Result<u16, String> {
+    pub fn ask(&mut self, message: &Message) -> Result<u16, String> {
         let connection = self.connections.first_mut().ok_or("no connection")?;
-        connection.send(ask)?;
+        connection.send(message)?;
         Ok(connection.receive()?.status)
     }
 }
 
 /// Whose turn it is.
-fn next<'a>(asks: &'a [Ask], turn: &mut usize) -> Result<&'a Ask, String> {
-    let ask = asks.get(*turn).ok_or("nothing to ask")?;
-    *turn = (*turn + 1) % asks.len();
-    Ok(ask)
+fn next<'a>(messages: &'a [Message], turn: &mut usize) -> Result<&'a Message, String> {
+    let message = messages.get(*turn).ok_or("nothing to ask")?;
+    *turn = (*turn + 1) % messages.len();
+    Ok(message)
 }
 
 /// A connection with at most one request under way.
@@ -135,10 +131,10 @@ impl Connection {
         open().map_err(|error: std::io::Error| format!("{address}: {error}"))
     }
 
-    fn send(&mut self, ask: &Ask) -> Result<(), String> {
-        self.promised = ask.status;
+    fn send(&mut self, message: &Message) -> Result<(), String> {
+        self.promised = message.status;
         self.sent = Instant::now();
-        self.stream.write_all(&ask.request).map_err(|error| error.to_string())
+        self.stream.write_all(&message.bytes).map_err(|error| error.to_string())
     }
 
     fn receive(&mut self) -> Result<Answer, String> {

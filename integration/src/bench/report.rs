@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn measured() -> Vec<Row> {
-        let all = scenarios().unwrap();
+        let all = scenarios();
         let cost = |scenario: &Scenario| match scenario.name {
             NOOP => cost(12.5),
             "canary" => cost(15.0),

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use crate::bench::asks::Ask;
+use crate::Envoy;
+use crate::bench::asks::{Ask, Message, Scribe};
 use crate::bench::cpu::CpuMeter;
 use crate::bench::load::Load;
 use crate::bench::scenarios::Scenario;
-use crate::{Admin, Envoy, poll};
+use crate::bench::witness::Witness;
 
 /// Before anything is believed, each scenario runs for so many rounds: caches fill, V8 optimizes.
 const WARM_UP: u32 = 2;
@@ -40,14 +41,23 @@ pub struct Series {
 /// When a scenario answers otherwise than it promises, at any time after the warm-up.
 pub fn measure(envoy: &Envoy, scenarios: &[Scenario], plan: Plan) -> Result<Vec<Series>, String> {
     let meter = CpuMeter::of(envoy.id());
+    let mut scribe = Scribe::default();
+    let mut write = |asks: &[Ask]| -> Result<Vec<Message>, String> {
+        asks.iter().map(|ask| scribe.write(ask)).collect()
+    };
     let mut loads = Vec::new();
     for scenario in scenarios {
         let fault = |error| format!("{}: {error}", scenario.name);
-        let mut load = Load::open(envoy.listener(scenario.name)?, &scenario.asks).map_err(fault)?;
+        let (messages, probes) = (write(&scenario.asks)?, write(&scenario.probes)?);
+        let address = envoy.listener(scenario.name)?;
+        let mut load = Load::open(address, messages.clone()).map_err(fault)?;
         for _ in 0..WARM_UP {
             load.run(plan.time).map_err(fault)?;
         }
-        verify(envoy.admin(), &mut load, scenario).map_err(fault)?;
+        let counted =
+            scenario.witness.map(|witness| Witness::of(envoy.admin(), witness)).transpose()?;
+        verify(&mut load, messages.iter().chain(&probes)).map_err(fault)?;
+        counted.map_or(Ok(()), |counted| counted.saw(messages.len())).map_err(fault)?;
         loads.push((scenario, load, Series::default()));
     }
     for round in 0..plan.rounds {
@@ -79,27 +89,19 @@ fn one(
     Ok(())
 }
 
-/// Sees that the scenario does what it promises.
-fn verify(admin: &Admin, load: &mut Load, scenario: &Scenario) -> Result<(), String> {
-    let counted = |witness| admin.stats(witness).map(|found| found.values().sum::<u64>());
-    let before = scenario.witness.map(counted).transpose()?;
-    for ask in scenario.asks.iter().chain(&scenario.probes) {
-        let status = load.ask(ask)?;
-        if status != ask.status {
-            return Err(unkept(ask, status));
+/// Sees that every message gets the status that it was promised.
+fn verify<'a>(
+    load: &mut Load,
+    messages: impl IntoIterator<Item = &'a Message>,
+) -> Result<(), String> {
+    for message in messages {
+        let (status, promised) = (load.ask(message)?, message.status);
+        if status != promised {
+            let request = String::from_utf8_lossy(&message.bytes);
+            return Err(format!("a {status} instead of a {promised} to this request:\n{request}"));
         }
     }
-    let Some((before, witness)) = before.zip(scenario.witness) else { return Ok(()) };
-    let enough = before.saturating_add(scenario.asks.len() as u64);
-    // A request is counted a moment after it is answered.
-    poll::until(poll::DEADLINE, &format!("`{witness}` to count {enough} requests"), || {
-        counted(witness).ok().filter(|count| *count >= enough).map(drop)
-    })
-}
-
-fn unkept(ask: &Ask, status: u16) -> String {
-    let request = String::from_utf8_lossy(&ask.request);
-    format!("a {status} instead of a {} to this request:\n{request}", ask.status)
+    Ok(())
 }
 
 /// The order of a round: a shuffle (Fisher and Yates) by numbers that depend on the round alone (SplitMix64).

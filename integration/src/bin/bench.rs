@@ -26,7 +26,7 @@ fn bench() -> Result<(), String> {
     let rounds = variable("ROUNDS", 40, |rounds| *rounds > 0)?;
     let seconds = variable("ROUND_SECONDS", 0.15, |seconds| (0.01..=60.0).contains(seconds))?;
     let plan = Plan { rounds, time: Duration::from_secs_f64(seconds) };
-    let scenarios = scenarios()?;
+    let scenarios = scenarios();
     let envoy = Envoy::start(&bootstrap(&scenarios)?, 1)?;
     eprintln!("bench: {} scenarios, {rounds} rounds of {seconds} s each", scenarios.len());
     let series = measure(&envoy, &scenarios, plan)?;
