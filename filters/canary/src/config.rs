@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use filter_core::config::{self, Object};
+use filter_core::headers::OwnedHeader;
 use filter_core::matching::{NonEmpty, Operation};
 use filter_core::{HeaderName, Invalid, Rule};
 use serde::Deserialize;
@@ -15,25 +16,6 @@ use crate::layout::Layout;
 const MAX_VARIANTS: usize = 100;
 /// What the stable version is called where no value is set for it.
 const STABLE: &str = "stable";
-
-/// Headers that say how a message is framed or where it goes (RFC 9110 §7.6.1, RFC 9113 §8.2.2), or who sends it. A
-/// rollout removes its header from every request.
-const NOT_OURS: [&str; 14] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// One decision between versions.
 #[derive(Clone, Debug)]
@@ -72,7 +54,7 @@ struct Raw {
 struct RawRollout {
     name: Rule,
     r#match: Option<Operation>,
-    header: HeaderName,
+    header: OwnedHeader,
     key: NonEmpty<Object<RawPart>>,
     salt: Option<String>,
     stable: Option<Rule>,
@@ -112,7 +94,7 @@ pub(crate) fn parse(document: &[u8]) -> Result<Vec<Rollout>, Invalid> {
         let pointer = format!("/rollouts/{index}");
         for (field, taken) in [
             ("name", names.insert(rollout.name.to_string(), index)),
-            ("header", headers.insert(rollout.header.to_string(), index)),
+            ("header", headers.insert(rollout.header.0.to_string(), index)),
         ] {
             if let Some(first) = taken {
                 let found = format!("the {field} of /rollouts/{first}");
@@ -127,10 +109,6 @@ pub(crate) fn parse(document: &[u8]) -> Result<Vec<Rollout>, Invalid> {
 
 impl RawRollout {
     fn compile(self) -> Result<Rollout, Invalid> {
-        if NOT_OURS.contains(&self.header.as_str()) {
-            let expected = "a header that has no meaning of its own";
-            return Err(Invalid::at("/header", expected, format!("`{}`", self.header)));
-        }
         let part = |(index, Object(part)): (usize, Object<RawPart>)| {
             part.compile().map_err(|invalid| invalid.under(&format!("/key/{index}")))
         };
@@ -143,7 +121,7 @@ impl RawRollout {
             salt: self.salt.unwrap_or_else(|| self.name.to_string()),
             name: self.name,
             about: self.r#match,
-            header: self.header,
+            header: self.header.0,
             key,
             stable: self.stable,
             variants,

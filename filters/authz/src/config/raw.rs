@@ -1,8 +1,9 @@
 //! The document's shape.
 
+use filter_core::Rule as RuleName;
 use filter_core::config::Object;
+use filter_core::headers::OwnedHeader;
 use filter_core::matching::{NonEmpty, Operation, StringPattern};
-use filter_core::{HeaderName, Rule as RuleName};
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
 
@@ -115,26 +116,8 @@ text!(
     "a string that is not empty"
 );
 text!(DottedClaim(ClaimPath), ClaimPath::dotted, "a claim, nested ones as `outer.inner`");
-text!(OwnedHeader(HeaderName), owned_header, "a header that nothing else depends on");
 text!(
     Key(Attribute),
     Attribute::parse,
     "`request.auth.claims[NAME]`, `request.auth.principal`, `request.auth.audiences` or `request.auth.presenter`"
 );
-
-/// A header that may be taken from the client: not one that frames or routes the message, nor the token's own.
-fn owned_header(text: &str) -> Option<HeaderName> {
-    const TAKEN: &[&str] = &[
-        "authorization",
-        "connection",
-        "content-length",
-        "content-type",
-        "cookie",
-        "host",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    HeaderName::parse(text).filter(|name| !TAKEN.contains(&name.as_str()))
-}

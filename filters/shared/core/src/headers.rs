@@ -59,6 +59,44 @@ impl<'de> Deserialize<'de> for HeaderName {
     }
 }
 
+/// The name of a header that a filter may take from the client and set itself: not one that frames a message or says
+/// where it goes (RFC 9110 §7.6.1, RFC 9113 §8.2.2), nor one that says who sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedHeader(pub HeaderName);
+
+impl OwnedHeader {
+    /// Headers that others depend on.
+    const TAKEN: [&str; 14] = [
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+}
+
+impl<'de> Deserialize<'de> for OwnedHeader {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = HeaderName::deserialize(deserializer)?;
+        if Self::TAKEN.contains(&name.as_str()) {
+            return Err(serde::de::Error::invalid_value(
+                serde::de::Unexpected::Str(name.as_str()),
+                &"a header that nothing else depends on",
+            ));
+        }
+        Ok(Self(name))
+    }
+}
+
 /// All headers of one message: the buffer they came in and where each field lies in it.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderMap {
@@ -260,6 +298,14 @@ mod tests {
         assert_eq!(HeaderName::parse("X-User").unwrap().as_str(), "x-user");
         for bad in ["", ":path", "a b", "a\n", "é"] {
             assert_eq!(HeaderName::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_others_depend_on_is_not_taken() {
+        assert!(serde_json::from_str::<OwnedHeader>("\"X-Owned\"").is_ok());
+        for bad in ["\"Host\"", "\"authorization\"", "\":path\"", "\"\"", "1"] {
+            assert!(serde_json::from_str::<OwnedHeader>(bad).is_err(), "{bad}");
         }
     }
 
