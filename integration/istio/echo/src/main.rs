@@ -1,0 +1,114 @@
+//! The demo mesh's application. It answers with JSON: its name and version, the path and the headers that reached it,
+//! and, where NEXT names another such, what that one answered to the same request. `x-echo-status` asks the last for
+//! a status. NAME, VERSION, NEXT and PORT are its whole configuration.
+
+use std::convert::Infallible;
+use std::env::var;
+use std::sync::Arc;
+
+use anyhow::Result;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+struct Echo {
+    name: String,
+    version: String,
+    next: Option<String>,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let echo = Arc::new(Echo {
+        name: var("NAME").unwrap_or_else(|_| "echo".to_owned()),
+        version: var("VERSION").unwrap_or_default(),
+        next: var("NEXT").ok(),
+        client: Client::builder(TokioExecutor::new()).build_http(),
+    });
+    let port: u16 = var("PORT").unwrap_or_else(|_| "8080".to_owned()).parse()?;
+    let listener = TcpListener::bind(("0.0.0.0", port)).await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    loop {
+        let (stream, _) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            _ = terminate.recv() => return Ok(()),
+        };
+        let echo = Arc::clone(&echo);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let echo = Arc::clone(&echo);
+                async move { Ok::<_, Infallible>(echo.answer(request).await) }
+            });
+            let served = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(failure) = served.await {
+                eprintln!("echo: {failure}");
+            }
+        });
+    }
+}
+
+impl Echo {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let mut headers = Map::new();
+        for (name, value) in request.headers() {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let before = headers.get(name.as_str()).and_then(Value::as_str);
+            let joined =
+                before.map_or_else(|| value.to_string(), |before| format!("{before}, {value}"));
+            headers.insert(name.as_str().to_owned(), joined.into());
+        }
+        let asked = headers
+            .get("x-echo-status")
+            .and_then(Value::as_str)
+            .and_then(|status| status.parse().ok());
+        let mut status = asked.unwrap_or(StatusCode::OK);
+        let path = request.uri().to_string();
+        let mut body =
+            json!({ "name": self.name, "version": self.version, "path": path, "headers": headers });
+        if let Some(next) = self.next.as_ref().filter(|_| path != "/healthz") {
+            let (answered, text) = self
+                .ask(next, request)
+                .await
+                .unwrap_or_else(|failure| (StatusCode::BAD_GATEWAY, json!(failure.to_string())));
+            status = answered;
+            if let Some(body) = body.as_object_mut() {
+                body.insert(
+                    "next".to_owned(),
+                    json!({ "status": answered.as_u16(), "body": text }),
+                );
+            }
+        }
+        let mut response = Response::new(Full::new(Bytes::from(format!("{body}\n"))));
+        *response.status_mut() = status;
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+        response
+    }
+
+    /// The same request, one further.
+    async fn ask(&self, next: &str, request: Request<Incoming>) -> Result<(StatusCode, Value)> {
+        let (mut parts, body) = request.into_parts();
+        parts.uri = format!("{next}{}", parts.uri).parse()?;
+        for hop in [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING] {
+            parts.headers.remove(hop);
+        }
+        let body = body.collect().await?.to_bytes();
+        let response = self.client.request(Request::from_parts(parts, Full::new(body))).await?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await?.to_bytes();
+        let text = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes)));
+        Ok((status, text))
+    }
+}
