@@ -1,6 +1,7 @@
 # The verbs. Each does its own set-up on a fresh machine and says what it does; what it does is in tools/ or in cargo.
 .DEFAULT_GOAL := help
-.PHONY: help run build test unit cases wasm-test integration layers lint fmt bench reproduce docs deny clean
+.PHONY: help run build test unit cases wasm-test integration layers lint fmt bench reproduce docs deny clean \
+	istio-tools istio-up istio-down istio-test
 
 filters := authz canary ratelimit telemetry suite
 modules := $(filters:%=%-wasm) noop probe
@@ -50,6 +51,18 @@ docs: ## the crates' documentation, into target/doc
 
 deny: ## licences, sources and versions of everything we depend on
 	@tools/cargo-deny check --hide-inclusion-graph bans licenses sources
+
+istio-tools: ## what the real-Istio bed runs, into the cache; needs Go, and ten minutes once
+	@tools/istio-tools
+
+istio-up: ## a real Istio on this machine, pods being network namespaces; needs root
+	@tools/istio-up || [ $$? -eq 3 ]
+
+istio-down: ## take it down
+	@tools/istio-down
+
+istio-test: build ## the filters in a mesh, delivered by istiod; says so when it is skipped
+	@tools/istio-test
 
 clean: ## remove what was built here; downloads stay in the cache
 	cargo clean
