@@ -52,7 +52,7 @@ docs: ## the crates' documentation, into target/doc
 deny: ## licences, sources and versions of everything we depend on
 	@tools/cargo-deny check --hide-inclusion-graph bans licenses sources
 
-istio-tools: ## what the real-Istio bed runs, into the cache; needs Go, and ten minutes once
+istio-tools: ## what the real-Istio bed runs, into the cache; needs Go, and ten minutes or more, once
 	@tools/istio-tools || [ $$? -eq 3 ]
 
 istio-up: ## a real Istio on this machine, pods being network namespaces; needs root
