@@ -1,7 +1,7 @@
 # The verbs. Each does its own set-up on a fresh machine and says what it does; what it does is in tools/ or in cargo.
 .DEFAULT_GOAL := help
 .PHONY: help run build test unit cases wasm-test integration layers lint fmt bench reproduce docs deny clean \
-	istio-tools istio-up istio-down istio-test
+	func-e-test istio-tools istio-up istio-down istio-test
 
 filters := authz canary ratelimit telemetry suite
 modules := $(filters:%=%-wasm) noop probe
@@ -51,6 +51,9 @@ docs: ## the crates' documentation, into target/doc
 
 deny: ## licences, sources and versions of everything we depend on
 	@tools/cargo-deny check --hide-inclusion-graph bans licenses sources
+
+func-e-test: build ## every file of envoy-configs/, served by func-e; says so when it is skipped
+	@tools/func-e-test
 
 istio-tools: ## what the real-Istio bed runs, into the cache; needs Go, and ten minutes or more, once
 	@tools/istio-tools || [ $$? -eq 3 ]

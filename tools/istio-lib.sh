@@ -13,13 +13,3 @@ address=${network}2
 services=198.19.0.0/16
 registry=registry.outrigger.test
 PATH=$PATH:/usr/sbin:/sbin
-
-# wait_for SECONDS WHAT COMMAND...: asks until it succeeds.
-wait_for() {
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$deadline" ] || { say "gave up waiting for $what"; return 1; }
-        sleep 0.2
-    done
-}

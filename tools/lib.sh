@@ -29,3 +29,13 @@ apt_install() {
         "${as_root[@]}" "${install[@]}" >&2 || die "apt-get cannot install ${missing[*]}"
     fi
 }
+
+# wait_for SECONDS WHAT COMMAND...: asks until it succeeds.
+wait_for() {
+    local deadline=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$deadline" ] || { say "gave up waiting for $what"; return 1; }
+        sleep 0.2
+    done
+}
