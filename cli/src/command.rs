@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::check::FilterName;
+use crate::options::Options;
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -11,14 +12,21 @@ Outrigger: authz, canary, ratelimit and telemetry for a stock Envoy.
 
 Usage:
   outrigger check FILTER FILE   compile a plugin's configuration as the filter itself would
+  outrigger package MODULE [--tag NAME:TAG] [-o FOLDER]
+                                make an image of a module; print its digest
+  outrigger push IMAGE REFERENCE [--plain-http] [--ca-file FILE] [--username NAME --password-stdin]
+                                push an image to a registry; print REFERENCE@DIGEST
   outrigger --help, -h          print this
   outrigger --version, -V       print the version
 
 FILTER is one of authz, canary, ratelimit, telemetry, suite.
 FILE holds the configuration as JSON, or as YAML if its name ends in .yaml or .yml; `-` is standard input, and may
 hold either.
+MODULE is a .wasm file. The image is an OCI image layout in FOLDER, which is MODULE with .oci for .wasm if not given.
+IMAGE is such a folder, or a module, which is then packaged on the way.
+REFERENCE is REGISTRY/REPOSITORY:TAG. Credentials are $DOCKER_CONFIG/config.json's, else ~/.docker/config.json's.
 
-Exit status: 0 it is valid, 1 it is refused, 2 it could not be checked.
+Exit status: 0 it is valid, or done; 1 what was given is refused; 2 it could not be checked, or not be done.
 ";
 
 /// One run of the program.
@@ -27,6 +35,19 @@ pub(crate) enum Command {
     Help,
     Version,
     Check { filter: FilterName, file: PathBuf },
+    Package { module: PathBuf, tag: Option<String>, folder: PathBuf },
+    Push(Push),
+}
+
+/// What to push, where to, and how to get in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Push {
+    pub(crate) image: PathBuf,
+    pub(crate) reference: String,
+    pub(crate) plain_http: bool,
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Whose password stands on standard input.
+    pub(crate) username: Option<String>,
 }
 
 impl Command {
@@ -39,6 +60,8 @@ impl Command {
             [] => Err("no command".to_owned()),
             all if all.iter().any(|text| matches!(*text, "--help" | "-h")) => Ok(Self::Help),
             ["--version" | "-V"] => Ok(Self::Version),
+            ["package", ..] => Self::package(arguments.into_iter().skip(1)),
+            ["push", ..] => Self::push(arguments.into_iter().skip(1)),
             [.., option] | [option, ..] | [_, option, ..]
                 if option.starts_with('-') && *option != "-" =>
             {
@@ -52,6 +75,39 @@ impl Command {
             ["check", ..] => Err("`check` takes FILTER and FILE".to_owned()),
             [other, ..] => Err(format!("unknown command `{other}`")),
         }
+    }
+
+    fn package(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
+        let options = Options::parse(arguments, &["--tag", "-o"], &[])?;
+        let [module] = options.operands.as_slice() else {
+            return Err("`package` takes MODULE".to_owned());
+        };
+        let module = PathBuf::from(module);
+        let folder = match options.value("-o") {
+            Some(folder) => PathBuf::from(folder),
+            None => module.with_extension("oci"),
+        };
+        Ok(Self::Package { module, tag: options.text("--tag")?, folder })
+    }
+
+    fn push(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
+        let valued = ["--ca-file", "--username"];
+        let options = Options::parse(arguments, &valued, &["--plain-http", "--password-stdin"])?;
+        let [image, reference] = options.operands.as_slice() else {
+            return Err("`push` takes IMAGE and REFERENCE".to_owned());
+        };
+        if options.has("--username") != options.has("--password-stdin") {
+            return Err("`--username` and `--password-stdin` go together".to_owned());
+        }
+        let plain_http = options.has("--plain-http");
+        let ca_file = options.value("--ca-file").map(PathBuf::from);
+        if plain_http && ca_file.is_some() {
+            return Err("`--ca-file` is for TLS, and `--plain-http` goes without".to_owned());
+        }
+        let image = PathBuf::from(image);
+        let reference = reference.to_string_lossy().into_owned();
+        let username = options.text("--username")?;
+        Ok(Self::Push(Push { image, reference, plain_http, ca_file, username }))
     }
 }
 
@@ -76,6 +132,36 @@ mod tests {
     }
 
     #[test]
+    fn an_image_lies_beside_its_module_unless_told_otherwise() {
+        let package = |tag: Option<&str>, folder: &str| {
+            let (module, tag) = (PathBuf::from("dist/authz.wasm"), tag.map(str::to_owned));
+            Ok(Command::Package { module, tag, folder: PathBuf::from(folder) })
+        };
+        assert_eq!(parse("package dist/authz.wasm"), package(None, "dist/authz.oci"));
+        assert_eq!(
+            parse("package -o images dist/authz.wasm --tag authz:1"),
+            package(Some("authz:1"), "images")
+        );
+    }
+
+    #[test]
+    fn a_push_tells_what_where_and_how() {
+        let mut push = Push {
+            image: PathBuf::from("authz.oci"),
+            reference: "a.example/authz:1".to_owned(),
+            plain_http: false,
+            ca_file: None,
+            username: None,
+        };
+        let line = "push authz.oci a.example/authz:1";
+        assert_eq!(parse(line), Ok(Command::Push(push.clone())));
+        push.ca_file = Some(PathBuf::from("ca.pem"));
+        push.username = Some("ann".to_owned());
+        let line = format!("{line} --ca-file ca.pem --username ann --password-stdin");
+        assert_eq!(parse(&line), Ok(Command::Push(push)));
+    }
+
+    #[test]
     fn what_is_not_understood_is_told() {
         for (line, told) in [
             ("", "no command"),
@@ -86,6 +172,16 @@ mod tests {
             ("--verbose check authz a", "unknown option `--verbose`"),
             ("check --strict authz", "unknown option `--strict`"),
             ("check authz --strict", "unknown option `--strict`"),
+            ("package", "`package` takes MODULE"),
+            ("package a b", "`package` takes MODULE"),
+            ("package a --tag", "`--tag` takes a value"),
+            ("package a -o b -o c", "`-o` is given twice"),
+            ("package a --plain-http", "unknown option `--plain-http`"),
+            ("push a", "`push` takes IMAGE and REFERENCE"),
+            ("push a b c", "`push` takes IMAGE and REFERENCE"),
+            ("push a b --username c", "`--username` and `--password-stdin` go together"),
+            ("push a b --password-stdin", "`--username` and `--password-stdin` go together"),
+            ("push a b --plain-http --ca-file c", "`--ca-file` is for TLS"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.starts_with(told), "{line}: {error}");

@@ -1,35 +1,57 @@
-//! `outrigger`: what the filters say, without a proxy.
+//! `outrigger`: what the filters say, without a proxy, and their modules as images.
 
 mod check;
 mod command;
+mod credentials;
 mod document;
+mod failure;
+mod image;
+mod layer;
+mod layout;
+mod module;
+mod options;
+mod publish;
+mod reference;
+mod registry;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use command::Command;
+use failure::Failure;
 
 /// The exit status of a run that came to no result.
 const NO_RESULT: u8 = 2;
 
 fn main() -> ExitCode {
-    match Command::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Help) => say(command::HELP),
-        Ok(Command::Version) => say(concat!("outrigger ", env!("CARGO_PKG_VERSION"), "\n")),
+    let done = match Command::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Help) => Ok(command::HELP.to_owned()),
+        Ok(Command::Version) => {
+            Ok(concat!("outrigger ", env!("CARGO_PKG_VERSION"), "\n").to_owned())
+        }
         Ok(Command::Check { filter, file }) => match document::read(&file) {
             Ok(text) => match check::check(filter, &file, &text) {
-                Ok(series) => say(&format!("ok: {series} metric series\n")),
-                Err(refusal) => complain(&refusal, ExitCode::FAILURE),
+                Ok(series) => Ok(format!("ok: {series} metric series\n")),
+                Err(refusal) => Err(Failure::Refused(refusal)),
             },
-            Err(error) => complain(
-                &format!("outrigger: {}: {error}", file.display()),
-                ExitCode::from(NO_RESULT),
-            ),
+            Err(error) => {
+                Err(Failure::NotDone(error.to_string()).of(file.display()).of("outrigger"))
+            }
         },
-        Err(usage) => complain(
-            &format!("outrigger: {usage}\nsee `outrigger --help`"),
-            ExitCode::from(NO_RESULT),
-        ),
+        Ok(Command::Package { module, tag, folder }) => {
+            publish::package(&module, tag.as_deref(), &folder)
+                .map(|digest| format!("{digest}\n"))
+                .map_err(|failure| failure.of("outrigger"))
+        }
+        Ok(Command::Push(push)) => publish::push(&push)
+            .map(|pinned| format!("{pinned}\n"))
+            .map_err(|failure| failure.of("outrigger")),
+        Err(usage) => Err(Failure::NotDone(format!("outrigger: {usage}\nsee `outrigger --help`"))),
+    };
+    match done {
+        Ok(text) => say(&text),
+        Err(Failure::Refused(text)) => complain(&text, ExitCode::FAILURE),
+        Err(Failure::NotDone(text)) => complain(&text, ExitCode::from(NO_RESULT)),
     }
 }
 
