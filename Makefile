@@ -29,6 +29,13 @@ wasm-test: ## the numeric cores, as WebAssembly under Node
 integration: build ## the corpus and the system tests, on a real Envoy
 	@envoy=$$(tools/envoy) && ENVOY=$$envoy cargo test -p integration
 
+.PHONY: images images-test
+images: build ## an image of each module, into dist/images/
+	@tools/images
+
+images-test: ## the command line's images, in a real registry
+	@tools/registry-tools && cargo test -p outrigger --test registry -- --ignored || [ $$? -eq 3 ]
+
 layers: ## which crate may depend on which
 	@tools/layers --self-test
 	@tools/layers
