@@ -1,6 +1,6 @@
-//! One request, one answer, one connection: as much of HTTP/1.1 as the demo speaks.
+//! As much of HTTP/1.1 as the demo speaks.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -34,36 +34,97 @@ impl Answer {
     }
 }
 
-/// Asks once.
-pub(crate) fn get(
-    address: &str,
-    port: u16,
-    host: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-) -> Result<Answer, Fault> {
-    let fault = |error: std::io::Error| format!("http://{host}{path}: {error}");
-    let mut stream = TcpStream::connect((address, port)).map_err(fault)?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).map_err(fault)?;
-    let mut request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
-    for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
+/// A connection that is kept from one request to the next, as long as the other side keeps it.
+#[derive(Debug)]
+pub struct Connection {
+    address: (String, u16),
+    open: Option<BufReader<TcpStream>>,
+}
+
+impl Connection {
+    /// To this address, once something is asked.
+    #[must_use]
+    pub fn to(address: &str, port: u16) -> Self {
+        Self { address: (address.to_owned(), port), open: None }
     }
-    request += "\r\n";
-    stream.write_all(request.as_bytes()).map_err(fault)?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).map_err(fault)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let (head, body) =
-        text.split_once("\r\n\r\n").ok_or_else(|| format!("http://{host}{path}: no answer"))?;
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
-    let headers = lines.filter_map(|line| line.split_once(':'));
-    Ok(Answer {
-        status: status.ok_or_else(|| format!("http://{host}{path}: not HTTP: {head}"))?,
-        headers: headers
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-            .collect(),
-        body: body.to_owned(),
-    })
+
+    /// Asks, and reads the whole answer. A connection that failed is not used again.
+    ///
+    /// # Errors
+    /// When no answer comes, or none that is HTTP.
+    pub fn get(
+        &mut self,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, Fault> {
+        let mut request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        let mut stream = match self.open.take() {
+            Some(open) => open,
+            None => {
+                connect(&self.address).map_err(|error| format!("{}: {error}", self.address.0))?
+            }
+        };
+        let fault = |error: String| format!("http://{host}{path}: {error}");
+        let answer = ask(&mut stream, &(request + "\r\n")).map_err(fault)?;
+        if answer.header("connection") != Some("close") {
+            self.open = Some(stream);
+        }
+        Ok(answer)
+    }
+}
+
+fn connect(address: &(String, u16)) -> std::io::Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect((address.0.as_str(), address.1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    Ok(BufReader::new(stream))
+}
+
+fn ask(stream: &mut BufReader<TcpStream>, request: &str) -> Result<Answer, Fault> {
+    let told = |error: std::io::Error| error.to_string();
+    stream.get_mut().write_all(request.as_bytes()).map_err(told)?;
+    let first = line(stream)?;
+    let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| format!("not HTTP: {first:?}"))?;
+    let mut headers = Vec::new();
+    loop {
+        let next = line(stream)?;
+        let Some((name, value)) = next.split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let mut answer = Answer { status, headers, body: String::new() };
+    let mut body = Vec::new();
+    match answer.header("content-length").map(str::parse) {
+        Some(Ok(length)) => {
+            body.resize(length, 0);
+            stream.read_exact(&mut body).map_err(told)?;
+        }
+        Some(Err(_)) => return Err("a length that is no number".to_owned()),
+        None if answer.header("transfer-encoding") == Some("chunked") => loop {
+            let size = line(stream)?;
+            let size = usize::from_str_radix(&size, 16).map_err(|_| format!("chunk {size:?}"))?;
+            let mut chunk = vec![0; size];
+            stream.read_exact(&mut chunk).map_err(told)?;
+            body.append(&mut chunk);
+            line(stream)?;
+            if size == 0 {
+                break;
+            }
+        },
+        None => return Err("an answer of no known length".to_owned()),
+    }
+    answer.body = String::from_utf8_lossy(&body).into_owned();
+    Ok(answer)
+}
+
+fn line(stream: &mut BufReader<TcpStream>) -> Result<String, Fault> {
+    let mut line = String::new();
+    match stream.read_line(&mut line) {
+        Ok(0) => Err("no answer".to_owned()),
+        Ok(_) => Ok(line.trim_end().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }

@@ -9,8 +9,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 mod http;
+mod image;
+mod load;
+mod plugin;
+mod signature;
 
-pub use http::Answer;
+pub use http::{Answer, Connection};
+pub use image::Image;
+pub use load::{Answers, under_load};
+pub use plugin::as_traffic_extension;
+pub use signature::KeyPair;
 
 /// What anything here fails with: a sentence.
 pub type Fault = String;
@@ -99,33 +107,17 @@ impl Bed {
     /// # Errors
     /// When the API server, or Istio's webhook behind it, refuses it.
     pub fn apply(&self, object: &Value) -> Result<Applied<'_>, Fault> {
-        let text = object.to_string();
-        self.run("kubectl", &["-n", NAMESPACE, "apply", "-f", "-"], &text)?;
-        Ok(Applied { bed: self, text })
+        self.replace(object)?;
+        Ok(Applied { bed: self, text: object.to_string() })
     }
 
-    /// Puts a module into the registry as an image of one `tar+gzip` layer, and gives its address with its digest.
+    /// Applies an object over what is there.
     ///
     /// # Errors
-    /// When there is no such module, or the registry does not take it.
-    pub fn push(&self, module: &str) -> Result<String, Fault> {
-        let wasm = self.modules.join(format!("{module}.wasm"));
-        let folder = self.state.join("images").join(module);
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| format!("{}: {error}", folder.display()))?;
-        std::fs::copy(&wasm, folder.join("plugin.wasm"))
-            .map_err(|error| format!("{}: {error}", wasm.display()))?;
-        let layer = folder.join("layer.tar.gz");
-        let (folder, layer) = (folder.to_string_lossy(), layer.to_string_lossy());
-        self.run("tar", &["-C", &folder, "-czf", &layer, "plugin.wasm"], "")?;
-        let tag = format!("{}/outrigger/{module}:test", self.registry);
-        self.run(
-            "crane",
-            &["append", "--insecure", "--oci-empty-base", "-f", &layer, "-t", &tag],
-            "",
-        )?;
-        let digest = self.run("crane", &["digest", "--insecure", &tag], "")?;
-        Ok(format!("oci://{}/outrigger/{module}@{}", self.registry_name, digest.trim()))
+    /// As [`Bed::apply`].
+    pub fn replace(&self, object: &Value) -> Result<(), Fault> {
+        let text = object.to_string();
+        self.run("kubectl", &["-n", NAMESPACE, "apply", "-f", "-"], &text).map(drop)
     }
 
     /// A WasmPlugin with a filter's module, and what else its `spec` says.
@@ -133,11 +125,12 @@ impl Bed {
     /// # Errors
     /// When the module cannot be pushed.
     pub fn plugin(&self, filter: &str, app: &str, spec: Value) -> Result<Value, Fault> {
+        let image = self.push(filter)?;
         let mut plugin = json!({
             "apiVersion": "extensions.istio.io/v1alpha1",
             "kind": "WasmPlugin",
             "metadata": { "name": format!("outrigger-{filter}"), "namespace": NAMESPACE },
-            "spec": { "selector": { "matchLabels": { "app": app } }, "url": self.push(filter)?, "priority": 100 },
+            "spec": { "selector": { "matchLabels": { "app": app } }, "url": image.url, "priority": 100 },
         });
         if let (Some(all), Value::Object(more)) =
             (plugin.get_mut("spec").and_then(Value::as_object_mut), spec)
@@ -147,14 +140,57 @@ impl Bed {
         Ok(plugin)
     }
 
+    /// Where the shop is asked, from outside of the mesh: the gateway's address.
+    ///
+    /// # Errors
+    /// When there is no gateway.
+    pub fn gateway(&self) -> Result<String, Fault> {
+        self.kubectl(&["get", "service", "gateway", "-o", "jsonpath={.spec.clusterIP}"])
+    }
+
     /// A request to the shop, by the gateway.
     ///
     /// # Errors
     /// When no answer comes.
     pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answer, Fault> {
-        let address =
-            self.kubectl(&["get", "service", "gateway", "-o", "jsonpath={.spec.clusterIP}"])?;
-        http::get(&address, 80, "shop.example", path, headers)
+        Connection::to(&self.gateway()?, 80).get("shop.example", path, headers)
+    }
+
+    /// Asks the shop until the answer is as wanted: a plugin takes a moment from the API server to the proxies.
+    ///
+    /// # Errors
+    /// When it never is: with the last answer.
+    pub fn wait_for(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        wanted: impl Fn(&Answer) -> bool,
+    ) -> Result<Answer, Fault> {
+        until(&format!("the right answer to {path}"), || {
+            let answer = self.get(path, headers)?;
+            if wanted(&answer) {
+                Ok(answer)
+            } else {
+                Err(format!("{} {}", answer.status, answer.body))
+            }
+        })
+    }
+
+    /// Asks the shop until it refuses twenty times in a row. Connections between the gateway's workers and the next
+    /// proxy that are older than the plugin go past it until they are drained, which each is after one more request.
+    ///
+    /// # Errors
+    /// When it never does: with the last answer.
+    pub fn settle(&self, path: &str, refusal: u16) -> Result<Answer, Fault> {
+        until(&format!("{refusal} on every connection"), || {
+            for _ in 1..20 {
+                let answer = self.get(path, &[])?;
+                if answer.status != refusal {
+                    return Err(format!("{} {}", answer.status, answer.body));
+                }
+            }
+            self.get(path, &[])
+        })
     }
 
     /// A request to a pod of an application, from outside of the mesh.
@@ -164,7 +200,17 @@ impl Bed {
     pub fn get_pod(&self, app: &str, path: &str) -> Result<Answer, Fault> {
         let first =
             ["get", "pods", "-l", &format!("app={app}"), "-o", "jsonpath={.items[0].status.podIP}"];
-        http::get(&self.kubectl(&first)?, 8080, app, path, &[])
+        Connection::to(&self.kubectl(&first)?, 8080).get(app, path, &[])
+    }
+
+    /// The names of an application's pods.
+    ///
+    /// # Errors
+    /// With what kubectl said.
+    pub fn pods(&self, app: &str) -> Result<Vec<String>, Fault> {
+        let label = format!("app={app}");
+        let names = ["get", "pods", "-l", &label, "-o", "jsonpath={.items[*].metadata.name}"];
+        Ok(self.kubectl(&names)?.split_whitespace().map(str::to_owned).collect())
     }
 
     /// What the proxies of an application's pods have logged, all together.
@@ -172,22 +218,27 @@ impl Bed {
     /// # Errors
     /// When that cannot be read.
     pub fn proxy_log(&self, app: &str) -> Result<String, Fault> {
-        let names = [
-            "get",
-            "pods",
-            "-l",
-            &format!("app={app}"),
-            "-o",
-            "jsonpath={.items[*].metadata.name}",
-        ];
         let mut all = String::new();
-        for pod in self.kubectl(&names)?.split_whitespace() {
-            let path =
-                self.state.join("pods").join(format!("{NAMESPACE}_{pod}")).join("istio-proxy.log");
-            all += &std::fs::read_to_string(&path)
-                .map_err(|error| format!("{}: {error}", path.display()))?;
+        for pod in self.pods(app)? {
+            all += &self.kubectl(&["logs", &pod, "-c", "istio-proxy"])?;
         }
         Ok(all)
+    }
+
+    /// Waits until every proxy of an application runs this very image and this word is in its configuration.
+    ///
+    /// # Errors
+    /// When one never does: with what it runs instead.
+    pub fn wait_loaded(&self, app: &str, image: &Image, word: &str) -> Result<(), Fault> {
+        for pod in self.pods(app)? {
+            until(&format!("{} and {word:?} in {pod}", image.digest), || {
+                let arguments = ["-n", NAMESPACE, "proxy-config", "ecds", &pod, "-o", "json"];
+                let loaded = self.run("istioctl", &arguments, "")?;
+                let there = loaded.contains(&image.digest) && loaded.contains(word);
+                if there { Ok(()) } else { Err(loaded) }
+            })?;
+        }
+        Ok(())
     }
 }
 

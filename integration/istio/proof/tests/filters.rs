@@ -15,33 +15,6 @@ fn token(claims: Value) -> Result<String, Fault> {
     Ok(format!("Bearer {}", token.mint(now.as_secs())?))
 }
 
-/// Asks until the answer is as wanted: a plugin takes a moment from the API server to the proxies.
-fn wait_for(
-    bed: &Bed,
-    path: &str,
-    headers: &[(&str, &str)],
-    wanted: impl Fn(&Answer) -> bool,
-) -> Result<Answer, Fault> {
-    until(&format!("the right answer to {path}"), || {
-        let answer = bed.get(path, headers)?;
-        if wanted(&answer) { Ok(answer) } else { Err(format!("{} {}", answer.status, answer.body)) }
-    })
-}
-
-/// Asks until it is refused twenty times in a row. Connections between the gateway's workers and the next proxy that are
-/// older than the plugin go past it until they are drained, which each is after one more request.
-fn settle(bed: &Bed, path: &str, refusal: u16) -> Result<Answer, Fault> {
-    until(&format!("{refusal} on every connection"), || {
-        for _ in 1..20 {
-            let answer = bed.get(path, &[])?;
-            if answer.status != refusal {
-                return Err(format!("{} {}", answer.status, answer.body));
-            }
-        }
-        bed.get(path, &[])
-    })
-}
-
 fn status(bed: &Bed, path: &str, headers: &[(&str, &str)]) -> Result<u16, Fault> {
     Ok(bed.get(path, headers)?.status)
 }
@@ -49,7 +22,7 @@ fn status(bed: &Bed, path: &str, headers: &[(&str, &str)]) -> Result<u16, Fault>
 #[test]
 fn every_hop_knows_its_caller_by_mutual_tls_and_nobody_else_gets_in() {
     let bed = Bed::connect().unwrap();
-    let answer = wait_for(&bed, "/", &[], |answer| answer.status == 200).unwrap();
+    let answer = bed.wait_for("/", &[], |answer| answer.status == 200).unwrap();
     let payments =
         answer.said(&["next", "body", "next", "body", "headers", "x-forwarded-client-cert"]);
     let payments = payments.as_str().unwrap_or_default();
@@ -102,10 +75,10 @@ fn tokens_and_policies_decide_across_the_mesh() {
     .unwrap();
 
     let applied = bed.apply(&plugin).unwrap();
-    let refusal = settle(&bed, "/checkout/1", 401).unwrap();
+    let refusal = bed.settle("/checkout/1", 401).unwrap();
     assert!(refusal.said(&["next", "body"]).to_string().contains("authz"), "{}", refusal.body);
     assert_eq!(
-        wait_for(&bed, "/checkout/1", &[("authorization", &buyer)], |answer| answer.status == 200)
+        bed.wait_for("/checkout/1", &[("authorization", &buyer)], |answer| answer.status == 200)
             .unwrap()
             .status,
         200
@@ -113,7 +86,7 @@ fn tokens_and_policies_decide_across_the_mesh() {
     assert_eq!(status(&bed, "/checkout/1", &[("authorization", &visitor)]).unwrap(), 403);
     assert_eq!(status(&bed, "/checkout/1", &[("authorization", &expired)]).unwrap(), 401);
     drop(applied);
-    wait_for(&bed, "/checkout/1", &[], |answer| answer.status == 200).unwrap();
+    bed.wait_for("/checkout/1", &[], |answer| answer.status == 200).unwrap();
 }
 
 #[test]
@@ -133,7 +106,7 @@ fn a_limit_holds_over_the_workers_of_a_proxy() {
         )
         .unwrap();
     let _applied = bed.apply(&plugin).unwrap();
-    settle(&bed, "/search", 429).unwrap();
+    bed.settle("/search", 429).unwrap();
     // Buckets outlive the plugin, so a bed that is used again needs clients that it has not seen.
     let (one, other) = (format!("a{}", std::process::id()), format!("b{}", std::process::id()));
     let answers = (0..12).map(|_| status(&bed, "/search", &[("x-tenant", one.as_str())]).unwrap());
@@ -160,7 +133,7 @@ fn the_gateway_draws_a_version_and_the_second_hop_takes_its_route() {
     })).unwrap();
     let _applied = bed.apply(&plugin).unwrap();
     let drawn = |answer: &Answer| answer.said(&["headers", "x-canary-checkout"]);
-    wait_for(&bed, "/", &[("x-user", "u0")], |answer| !drawn(answer).is_null()).unwrap();
+    bed.wait_for("/", &[("x-user", "u0")], |answer| !drawn(answer).is_null()).unwrap();
 
     let mut seen = std::collections::BTreeMap::new();
     for user in (0..20).chain(0..20) {
