@@ -40,12 +40,15 @@ layers: ## which crate may depend on which
 	@tools/layers --self-test
 	@tools/layers
 
+bed := --manifest-path integration/istio/Cargo.toml
+
 lint: layers ## formatting, clippy and the layers
-	cargo fmt --all --check
+	cargo fmt --all --check && cargo fmt $(bed) --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy $(bed) --target-dir target/istio-build --all-targets -- -D warnings
 
 fmt: ## format everything
-	cargo fmt --all
+	cargo fmt --all && cargo fmt $(bed) --all
 
 bench: build ## what each filter costs, on a real Envoy
 	@envoy=$$(tools/envoy) && ENVOY=$$envoy cargo run --profile tool -p integration --bin bench
