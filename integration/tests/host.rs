@@ -222,8 +222,8 @@ fn a_request_waits_for_its_callout_with_body_and_all() {
     assert_eq!(echo.method, "POST");
     // `:status` 204, and what was decided before the callout, as the filter saw it after.
     assert_eq!(echo.header("x-status").unwrap(), "323034");
-    assert_eq!(echo.header("x-seen").unwrap(), "63616c6c6f7574");
-    assert_eq!(echo.header("x-before").unwrap(), "callout");
+    assert_eq!(echo.header("x-seen").unwrap(), "77616974696e67");
+    assert_eq!(echo.header("x-before").unwrap(), "waiting");
     assert_eq!(proxy.upstream.requests(), 2);
 }
 
@@ -232,5 +232,48 @@ fn a_callout_that_cannot_be_made_is_told() {
     let mut proxy = start(1);
     let echo = proxy.echo(&ask("call").with("x-argument", "no-such-cluster"));
     assert_eq!(echo.header("x-status").unwrap(), "failure");
-    assert_eq!(echo.header("x-seen").unwrap(), "63616c6c6f7574");
+    assert_eq!(echo.header("x-seen").unwrap(), "77616974696e67");
+}
+
+#[test]
+fn a_held_request_goes_on_when_the_background_has_news() {
+    let mut proxy = start(2);
+    let client = Client::new(proxy.address);
+    let held = thread::spawn(move || {
+        let mut client = client;
+        let mut request = ask("hold").with("x-argument", "60000");
+        request.method = "POST".to_owned();
+        request.body = vec![b'x'; 100_000];
+        client.send(&request).unwrap()
+    });
+    poll::until(poll::DEADLINE, "the request", || {
+        let active = proxy.envoy.admin().stats("http.demo.downstream_rq_active").ok()?;
+        active.values().any(|count| *count == 1).then_some(())
+    })
+    .unwrap();
+    assert!(!held.is_finished());
+    proxy.send(&ask("news").with("x-argument", "v1"));
+    let response = held.join().unwrap();
+    let echo = Echo::of(&response).unwrap();
+    // What the worker fetched, under the name it gave the call, and what was decided before.
+    assert_eq!(echo.header("x-news").unwrap(), "7: 323034");
+    assert_eq!(echo.header("x-status").unwrap(), "resumed");
+    assert_eq!(echo.header("x-seen").unwrap(), "77616974696e67");
+    assert_eq!(echo.method, "POST");
+}
+
+#[test]
+fn a_request_is_held_no_longer_than_told() {
+    let mut proxy = start(1);
+    let echo = proxy.echo(&ask("hold").with("x-argument", "100"));
+    assert_eq!(echo.header("x-status").unwrap(), "resumed");
+    assert_eq!(echo.header("x-news").unwrap_or_default(), "");
+}
+
+#[test]
+fn what_cannot_be_fetched_is_told_to_those_who_wait() {
+    let mut proxy = start(1);
+    proxy.send(&ask("news").with("x-argument", "no-such-cluster"));
+    let echo = proxy.echo(&ask("hold").with("x-argument", "60000"));
+    assert_eq!(echo.header("x-news").unwrap(), "7: failure");
 }

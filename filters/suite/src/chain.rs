@@ -1,6 +1,10 @@
 //! Filters in order that answer as one: each sees the headers as those before it leave them.
 
-use filter_core::{Answer, Attribute, Filter, Outcome, Phase, Ports, Verdict, View};
+use std::time::Duration;
+
+use filter_core::{
+    Answer, Attribute, Chores, Errand, Filter, Outcome, Phase, Ports, Verdict, View,
+};
 
 /// A row of filters. Each phase adds its effects to those `so_far`, whose edits no view shows yet.
 pub(crate) trait Chain {
@@ -46,6 +50,15 @@ pub(crate) trait Chain {
         ports: &Ports<'_>,
         so_far: &mut Outcome,
     );
+
+    /// The shortest of their periods.
+    fn period(&self) -> Option<Duration>;
+
+    /// What all of them want done.
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores;
+
+    /// Gives an answer to the one that sent for it.
+    fn on_fetched(&self, errand: Errand, answer: &Answer, ports: &Ports<'_>) -> Chores;
 }
 
 /// A filter, if it is configured, and those behind it.
@@ -86,7 +99,7 @@ impl<F: Filter, C: Chain> Link<F, C> {
     ) {
         so_far.extend(own);
         memo.stage = match so_far.verdict {
-            Verdict::Await(_) => Stage::Held,
+            Verdict::Await(_) | Verdict::Hold(_) => Stage::Held,
             Verdict::Continue | Verdict::Reply(_) => Stage::Past,
         };
         if so_far.verdict == Verdict::Continue {
@@ -163,6 +176,45 @@ impl<F: Filter, C: Chain> Chain for Link<F, C> {
         }
         self.behind.on_log(view, &mut memo.behind, ports, so_far);
     }
+
+    fn period(&self) -> Option<Duration> {
+        let own = self.filter.as_ref().and_then(Filter::period);
+        own.into_iter().chain(self.behind.period()).min()
+    }
+
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores {
+        let own = self.filter.as_ref().map(|filter| filter.on_tick(ports)).unwrap_or_default();
+        let mut chores = renamed(own, own_errand);
+        chores.extend(renamed(self.behind.on_tick(ports), errand_behind));
+        chores
+    }
+
+    fn on_fetched(&self, errand: Errand, answer: &Answer, ports: &Ports<'_>) -> Chores {
+        let inner = Errand(errand.0 / 2);
+        match &self.filter {
+            Some(filter) if errand.0.is_multiple_of(2) => {
+                renamed(filter.on_fetched(inner, answer, ports), own_errand)
+            }
+            _ => renamed(self.behind.on_fetched(inner, answer, ports), errand_behind),
+        }
+    }
+}
+
+// The errands of a filter are even outside of its link, and those of the filters behind it odd.
+
+fn own_errand(errand: Errand) -> Errand {
+    Errand(errand.0.saturating_mul(2))
+}
+
+fn errand_behind(errand: Errand) -> Errand {
+    Errand(errand.0.saturating_mul(2).saturating_add(1))
+}
+
+fn renamed(mut chores: Chores, name: impl Fn(Errand) -> Errand) -> Chores {
+    for (errand, _) in &mut chores.calls {
+        *errand = name(*errand);
+    }
+    chores
 }
 
 /// The end of the row: nothing is left to ask.
@@ -180,4 +232,16 @@ impl Chain for End {
     fn on_response(&self, _: View<'_>, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
 
     fn on_log(&self, _: View<'_>, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
+
+    fn period(&self) -> Option<Duration> {
+        None
+    }
+
+    fn on_tick(&self, _: &Ports<'_>) -> Chores {
+        Chores::default()
+    }
+
+    fn on_fetched(&self, _: Errand, _: &Answer, _: &Ports<'_>) -> Chores {
+        Chores::default()
+    }
 }

@@ -7,9 +7,13 @@ mod chain;
 mod config;
 mod row;
 
+use std::time::Duration;
+
 use authz::Authz;
 use canary::Canary;
-use filter_core::{Answer, Attribute, Filter, Invalid, Metrics, Outcome, Phase, Ports, View};
+use filter_core::{
+    Answer, Attribute, Chores, Errand, Filter, Invalid, Metrics, Outcome, Phase, Ports, View,
+};
 use ratelimit::RateLimit;
 use telemetry::Telemetry;
 
@@ -60,6 +64,18 @@ impl Filter for Suite {
 
     fn on_log(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         self.0.on_log(*view, &mut memo.0, ports)
+    }
+
+    fn period(&self) -> Option<Duration> {
+        self.0.0.period()
+    }
+
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores {
+        self.0.0.on_tick(ports)
+    }
+
+    fn on_fetched(&self, errand: Errand, answer: &Answer, ports: &Ports<'_>) -> Chores {
+        self.0.0.on_fetched(errand, answer, ports)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The one trait that a filter implements.
 
-use crate::{Answer, Attribute, Invalid, Metrics, Outcome, Ports, View};
+use std::time::Duration;
+
+use crate::{Answer, Attribute, Chores, Errand, Invalid, Metrics, Outcome, Ports, View};
 
 /// A parsed configuration that turns an exchange into outcomes.
 ///
@@ -33,7 +35,8 @@ pub trait Filter: Sized + 'static {
     /// The request headers have arrived.
     fn on_request(&self, view: &View<'_>, memo: &mut Self::Memo, ports: &Ports<'_>) -> Outcome;
 
-    /// The answer to the [`crate::Callout`] that this filter's last outcome awaited. The request is still held.
+    /// What this filter's last outcome awaited: the answer to a [`crate::Callout`], or that it is time to look again. The
+    /// request is still held.
     fn on_answer(
         &self,
         view: &View<'_>,
@@ -57,6 +60,25 @@ pub trait Filter: Sized + 'static {
     fn on_log(&self, view: &View<'_>, memo: &mut Self::Memo, ports: &Ports<'_>) -> Outcome {
         let _ = (view, memo, ports);
         Outcome::pass()
+    }
+
+    /// How often [`Filter::on_tick`] runs, in every worker; `None` for a filter that does nothing on its own, which may
+    /// not hold a request for longer than a callout either.
+    fn period(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Time has passed, or the filter was just configured. Runs in every worker, so what one may do for all is agreed on
+    /// by a cell.
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores {
+        let _ = ports;
+        Chores::default()
+    }
+
+    /// The answer to a call of [`Chores::calls`].
+    fn on_fetched(&self, errand: Errand, answer: &Answer, ports: &Ports<'_>) -> Chores {
+        let _ = (errand, answer, ports);
+        Chores::default()
     }
 }
 

@@ -3,9 +3,10 @@
 //! In reading order:
 //! [`filter`] is the one trait a filter implements; [`view`] is what it may ask of the exchange at hand, over
 //! [`headers`]; [`ports`] is what it may ask of the world, [`cells`] above all; [`outcome`] is what it answers, with
-//! the evidence of [`decision`]; [`metrics`] are the series it may count in; [`config`] parses or refuses its
+//! the evidence of [`decision`]; [`background`] is what it does apart from any exchange; [`metrics`] are the series it may count in; [`config`] parses or refuses its
 //! configuration; [`matching`] is the language in which rules select requests.
 
+pub mod background;
 pub mod cells;
 pub mod config;
 pub mod decision;
@@ -20,6 +21,7 @@ pub mod view;
 #[cfg(feature = "fixture")]
 pub mod fixture;
 
+pub use background::{Chores, Errand};
 pub use cells::{Cells, Step, Updated};
 pub use config::Invalid;
 pub use decision::{Decision, Ledger, Rule};

@@ -64,6 +64,9 @@ pub enum Verdict {
     Reply(Reply),
     /// It is held until the callout is answered. Request phase only.
     Await(Callout),
+    /// It is held until [`crate::Chores::resume`], or for so long. Request phase only, and only by filters with a
+    /// [`crate::Filter::period`], to which its precision is bound.
+    Hold(Duration),
 }
 
 /// A response made here.
@@ -109,9 +112,11 @@ pub struct Callout {
     pub timeout: Duration,
 }
 
-/// What came of a [`Callout`].
+/// What came of waiting.
 #[derive(Clone, Debug)]
 pub enum Answer {
+    /// What the request was held for may have come, or time is up ([`Verdict::Hold`]).
+    Resumed,
     /// A response came, of whatever status.
     Response {
         /// Its headers, `:status` among them.
@@ -119,7 +124,7 @@ pub enum Answer {
         /// Its body.
         body: Vec<u8>,
     },
-    /// None came: the cluster is unknown or unreachable, or time ran out.
+    /// None came: the cluster is unknown or unreachable, or time ran out. For a held request: too many are held already.
     Failure,
 }
 

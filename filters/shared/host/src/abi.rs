@@ -96,6 +96,8 @@ mod raw {
             cas: u32,
         ) -> u32;
         pub(super) fn proxy_continue_stream(stream: u32) -> u32;
+        pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+        pub(super) fn proxy_set_effective_context(context: u32) -> u32;
         pub(super) fn proxy_send_local_response(
             status: u32,
             details: *const u8,
@@ -244,6 +246,18 @@ pub(crate) fn continue_request() -> Result<(), Status> {
     const HTTP_REQUEST: u32 = 0;
     // SAFETY: no pointers.
     checked(unsafe { raw::proxy_continue_stream(HTTP_REQUEST) })
+}
+
+/// How often the root context is told that time has passed.
+pub(crate) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
+    // SAFETY: no pointers.
+    checked(unsafe { raw::proxy_set_tick_period_milliseconds(milliseconds) })
+}
+
+/// Which context the calls that follow are about.
+pub(crate) fn set_effective_context(context: u32) -> Result<(), Status> {
+    // SAFETY: no pointers.
+    checked(unsafe { raw::proxy_set_effective_context(context) })
 }
 
 pub(crate) fn send_local_response(

@@ -1,8 +1,9 @@
 //! The only crate that talks to the proxy (proxy-wasm ABI 0.2.1). It reads for a [`filter_core::Filter`], asks it, and
 //! performs what it answers; no status, no bytes and no phase make it panic.
 //!
-//! In reading order: [`root`](self) configures, [`stream`](self) plays one exchange, [`apply`](self) is the one place
-//! where effects happen; below them `exchange` reads, `world` answers the ports, `metrics` counts; `wire` and `abi`
+//! In reading order: [`root`](self) configures and does the filter's chores, [`stream`](self) is one exchange and
+//! [`passage`](self) plays it, [`waiting`](self) are those that are held; [`apply`](self) is the one place where effects
+//! happen; below them `exchange` reads, `world` answers the ports, `metrics` counts; `wire` and `abi`
 //! know the bytes.
 //!
 //! The SDK dispatches callbacks to contexts; its own wrappers of host calls are not used, as they panic on a status
@@ -10,12 +11,15 @@
 //! SDK must learn the token of a call to deliver its answer.
 
 mod abi;
+mod answer;
 mod apply;
 mod exchange;
 mod logger;
 mod metrics;
+mod passage;
 mod root;
 mod stream;
+mod waiting;
 mod wire;
 mod world;
 

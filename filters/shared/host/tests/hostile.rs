@@ -12,8 +12,8 @@ use filter_core::metrics::Family;
 use filter_core::outcome::GrpcStatus;
 use filter_core::ports::PublicKey;
 use filter_core::{
-    Answer, Attribute, Callout, Count, Edit, Filter, HeaderName, Invalid, Metrics, Outcome, Phase,
-    Ports, Publication, Reply, Verdict, View,
+    Answer, Attribute, Callout, Chores, Count, Edit, Errand, Filter, HeaderName, Invalid, Metrics,
+    Outcome, Phase, Ports, Publication, Reply, Verdict, View,
 };
 use proptest::prelude::*;
 
@@ -33,6 +33,7 @@ enum Act {
     HeadersRead { status: u32, bytes: Vec<u8> },
     HeaderEdited { status: u32 },
     Called { token: u32 },
+    Held,
 }
 
 thread_local! {
@@ -69,6 +70,7 @@ mod plugin {
             body: usize,
             trailers: usize,
         );
+        pub(super) safe fn proxy_on_tick(context: u32);
         pub(super) safe fn proxy_on_log(context: u32);
         pub(super) safe fn proxy_on_delete(context: u32);
     }
@@ -211,7 +213,12 @@ mod proxy {
             }
             status
         }
+        // The SDK makes this call too, and knows only this status.
         proxy_set_effective_context(context: u32) { 0 }
+        proxy_set_tick_period_milliseconds(period: u32) {
+            assert_ne!(period, 0, "time that never passes");
+            answer().0
+        }
     }
 
     /// Calls of the SDK's that nothing of ours makes, but that its default methods name.
@@ -228,11 +235,20 @@ mod proxy {
     }
 
     unused! {
-        proxy_get_log_level proxy_set_tick_period_milliseconds proxy_set_buffer_bytes proxy_set_header_map_pairs
+        proxy_get_log_level proxy_set_buffer_bytes proxy_set_header_map_pairs
         proxy_get_header_map_value proxy_add_header_map_value proxy_register_shared_queue
         proxy_resolve_shared_queue proxy_dequeue_shared_queue proxy_enqueue_shared_queue proxy_close_stream
         proxy_grpc_call proxy_grpc_stream proxy_grpc_send proxy_grpc_cancel proxy_grpc_close proxy_get_status
         proxy_done proxy_get_metric
+    }
+}
+
+fn callout() -> Callout {
+    Callout {
+        cluster: "keys".to_owned(),
+        headers: vec![(":method".to_owned(), "GET".to_owned())],
+        body: Vec::new(),
+        timeout: Duration::from_secs(1),
     }
 }
 
@@ -276,7 +292,7 @@ impl Curious {
 
     fn answer(&self, sum: u64) -> Outcome {
         let owned = HeaderName::literal("x-owned");
-        let verdict = match sum % 4 {
+        let verdict = match sum % 5 {
             0 | 1 => Verdict::Continue,
             2 => Verdict::Reply(Reply {
                 status: u16::try_from(sum % 1000).unwrap(),
@@ -285,12 +301,11 @@ impl Curious {
                 body: b"no".to_vec(),
                 details: "curious{no}".to_owned(),
             }),
-            _ => Verdict::Await(Callout {
-                cluster: "keys".to_owned(),
-                headers: vec![(":method".to_owned(), "GET".to_owned())],
-                body: Vec::new(),
-                timeout: Duration::from_secs(1),
-            }),
+            3 => {
+                act(Act::Held);
+                Verdict::Hold(Duration::from_nanos(sum))
+            }
+            _ => Verdict::Await(callout()),
         };
         Outcome {
             verdict,
@@ -350,6 +365,23 @@ impl Filter for Curious {
 
     fn on_log(&self, view: &View<'_>, memo: &mut u64, ports: &Ports<'_>) -> Outcome {
         self.answer(*memo + Self::ask(view, ports))
+    }
+
+    fn period(&self) -> Option<Duration> {
+        Some(Duration::ZERO)
+    }
+
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores {
+        let sum = ports.clock.wall().as_secs();
+        let calls = if sum % 2 == 0 { vec![(Errand(1), callout())] } else { Vec::new() };
+        let counts = vec![Count::Add(self.counter.series(&[]), 1)];
+        Chores { calls, counts, resume: sum.is_multiple_of(3) }
+    }
+
+    fn on_fetched(&self, errand: Errand, answer: &Answer, ports: &Ports<'_>) -> Chores {
+        assert_eq!(errand, Errand(1));
+        let _ = answer;
+        self.on_tick(ports)
     }
 }
 
@@ -411,6 +443,7 @@ fn play(answers: Vec<(u32, Vec<u8>)>, configured: usize) -> Vec<Act> {
     let mut answered = 0;
     // This filter may ask for ever; the proxy of this test dies after a few answers.
     for _ in 0..5 {
+        plugin::proxy_on_tick(root);
         let token = SCRIPT.with_borrow(|script| {
             script.acts.iter().rev().find_map(|act| match act {
                 Act::Called { token } => Some(*token),
@@ -422,18 +455,18 @@ fn play(answers: Vec<(u32, Vec<u8>)>, configured: usize) -> Vec<Act> {
                 answered = token;
                 let count = token as usize % 3;
                 plugin::proxy_on_http_call_response(stream, token, count, count, 0);
-                let acts = SCRIPT.with_borrow(|script| script.acts.clone());
-                if acts.contains(&Act::Continued) {
-                    action = 0;
-                }
             }
-            _ => break,
+            _ => {}
+        }
+        let acts = SCRIPT.with_borrow(|script| script.acts.clone());
+        if acts.contains(&Act::Continued) {
+            action = 0;
         }
     }
     let acts = SCRIPT.with_borrow(|script| script.acts.clone());
     let replied = acts.iter().any(|act| matches!(act, Act::Replied { .. }));
-    let called = acts.iter().any(|act| matches!(act, Act::Called { .. }));
-    assert!(action == 0 || replied || called, "a request is stopped for a reason: {acts:?}");
+    let waits = acts.iter().any(|act| matches!(act, Act::Called { .. } | Act::Held));
+    assert!(action == 0 || replied || waits, "a request is stopped for a reason: {acts:?}");
     assert!(action == 1 || !replied, "a request that goes on got no reply: {acts:?}");
     if action == 0 {
         for act in &acts {

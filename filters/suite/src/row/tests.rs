@@ -7,7 +7,8 @@ use std::time::Duration;
 use filter_core::fixture::{FixtureExchange, World};
 use filter_core::outcome::GrpcStatus;
 use filter_core::{
-    Callout, Edit, Filter, HeaderMap, HeaderName, Headers, Invalid, Metrics, Reply, Verdict,
+    Callout, Chores, Edit, Errand, Filter, HeaderMap, HeaderName, Headers, Invalid, Metrics, Reply,
+    Verdict,
 };
 
 use super::*;
@@ -66,6 +67,20 @@ impl Filter for Double {
     fn on_log(&self, view: &View<'_>, _: &mut usize, _: &Ports<'_>) -> Outcome {
         self.trail("log", view.request(), Verdict::Continue)
     }
+
+    fn period(&self) -> Option<Duration> {
+        self.name.bytes().next().map(|byte| Duration::from_secs(byte.into()))
+    }
+
+    fn on_tick(&self, _: &Ports<'_>) -> Chores {
+        Chores { calls: vec![(Errand(3), call(self.name))], ..Chores::default() }
+    }
+
+    fn on_fetched(&self, errand: Errand, _: &Answer, _: &Ports<'_>) -> Chores {
+        self.seen.borrow_mut().push(format!("{} fetched {}", self.name, errand.0));
+        let calls = if errand == Errand(3) { vec![(Errand(4), call(self.name))] } else { vec![] };
+        Chores { calls, ..Chores::default() }
+    }
 }
 
 fn reply() -> Verdict {
@@ -78,13 +93,17 @@ fn reply() -> Verdict {
     })
 }
 
-fn wait() -> Verdict {
-    Verdict::Await(Callout {
-        cluster: "keys".to_owned(),
+fn call(cluster: &str) -> Callout {
+    Callout {
+        cluster: cluster.to_owned(),
         headers: Vec::new(),
         body: Vec::new(),
         timeout: Duration::ZERO,
-    })
+    }
+}
+
+fn wait() -> Verdict {
+    Verdict::Await(call("keys"))
 }
 
 type Three = Link<Double, Link<Double, Link<Double, End>>>;
@@ -114,7 +133,7 @@ fn play(row: &Row<Three>, seen: &RefCell<Vec<String>>) -> Vec<String> {
     let mut memo = <Three as Chain>::Memo::default();
     let mut outcome = row.on_request(View::new(&exchange, Phase::Request, &[]), &mut memo, &ports);
     let mut edits = outcome.edits;
-    while let Verdict::Await(_) = outcome.verdict {
+    while let Verdict::Await(_) | Verdict::Hold(_) = outcome.verdict {
         let view = View::new(&exchange, Phase::Request, &edits);
         outcome = row.on_answer(view, &Answer::Failure, &mut memo, &ports);
         edits.extend(outcome.edits);
@@ -218,4 +237,34 @@ fn attributes_are_those_of_all_each_once() {
     let (row, _) = three(None);
     let expected = [Attribute::RouteName, Attribute::FilterState("a"), Attribute::FilterState("c")];
     assert_eq!(row.attributes(Phase::Log), expected);
+}
+
+#[test]
+fn what_each_fetches_is_told_to_it_alone() {
+    for verdict in [Some(Verdict::Continue), None] {
+        let (row, seen) = three(verdict.clone());
+        let world = World::default();
+        let mut calls = row.0.on_tick(&world.ports()).calls;
+        let mut fetched = Vec::new();
+        while let Some((errand, callout)) = calls.pop() {
+            calls.extend(row.0.on_fetched(errand, &Answer::Failure, &world.ports()).calls);
+            fetched.push(format!("for {}: {}", callout.cluster, seen.take().join(",")));
+        }
+        fetched.sort();
+        let mut expected = Vec::new();
+        for name in if verdict.is_some() { vec!["a", "b", "c"] } else { vec!["a", "c"] } {
+            expected.extend([3, 4].map(|errand| format!("for {name}: {name} fetched {errand}")));
+        }
+        assert_eq!(fetched, expected);
+        assert_eq!(row.0.period(), Some(Duration::from_secs(u64::from(b'a'))));
+    }
+}
+
+#[test]
+fn a_held_request_is_continued_where_it_was_held() {
+    let held = |verdict| {
+        let (row, seen) = three(Some(verdict));
+        play(&row, &seen)
+    };
+    assert_eq!(held(Verdict::Hold(Duration::ZERO)), held(wait()));
 }

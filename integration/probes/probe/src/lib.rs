@@ -1,6 +1,7 @@
 //! A filter that does everything: filter-host under a real Envoy. What it does to a request is told by the request's
 //! header `x-probe`; `integration/tests/host.rs` tells, and looks.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use filter_core::cells::{Step, Stored, Updated, update};
@@ -9,8 +10,8 @@ use filter_core::metrics::{Family, LabelValue};
 use filter_core::outcome::GrpcStatus;
 use filter_core::ports::PublicKey;
 use filter_core::{
-    Answer, Attribute, Callout, Count, Edit, Filter, HeaderName, Headers, Invalid, Ledger, Metrics,
-    Outcome, Phase, Ports, Publication, Reply, Rule, Verdict, View,
+    Answer, Attribute, Callout, Chores, Count, Edit, Errand, Filter, HeaderName, Headers, Invalid,
+    Ledger, Metrics, Outcome, Phase, Ports, Publication, Reply, Rule, Verdict, View,
 };
 
 /// The probe.
@@ -18,7 +19,15 @@ struct Probe {
     ledger: Ledger,
     counter: Family,
     histogram: Family,
+    /// What this worker fetched on its own.
+    news: RefCell<String>,
 }
+
+/// Names where to fetch news from, to all workers.
+const NEWS_CELL: &[u8] = b"probe-news";
+
+/// The number of the only background call.
+const NEWS: Errand = Errand(7);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Why {
@@ -67,22 +76,29 @@ fn copies(headers: Headers<'_>, name: &str) -> String {
     headers.copies(name).map(hex).collect::<Vec<_>>().join(",")
 }
 
-fn call(cluster: &[u8]) -> Outcome {
+fn question(cluster: &[u8]) -> Callout {
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    Outcome {
-        verdict: Verdict::Await(Callout {
-            cluster: String::from_utf8_lossy(cluster).into_owned(),
-            headers: vec![
-                header(":method", "POST"),
-                header(":path", "/asked"),
-                header(":authority", "probe"),
-                header("x-echo-status", "204"),
-            ],
-            body: b"question".to_vec(),
-            timeout: Duration::from_secs(2),
-        }),
-        edits: vec![told("x-before", "callout")],
-        ..Outcome::pass()
+    Callout {
+        cluster: String::from_utf8_lossy(cluster).into_owned(),
+        headers: vec![
+            header(":method", "POST"),
+            header(":path", "/asked"),
+            header(":authority", "probe"),
+            header("x-echo-status", "204"),
+        ],
+        body: b"question".to_vec(),
+        timeout: Duration::from_secs(2),
+    }
+}
+
+/// The status of an answer, and its body's size.
+fn came(answer: &Answer) -> (String, String) {
+    match answer {
+        Answer::Response { headers, body } => {
+            (copies(Headers::new(headers, &[]), ":status"), body.len().to_string())
+        }
+        Answer::Failure => ("failure".to_owned(), String::new()),
+        Answer::Resumed => ("resumed".to_owned(), String::new()),
     }
 }
 
@@ -126,6 +142,7 @@ impl Filter for Probe {
             histogram: metrics
                 .histogram("probe_size_bytes", vec![("path", label("/a/{b}"))])
                 .map_err(invalid)?,
+            news: RefCell::default(),
         })
     }
 
@@ -201,7 +218,24 @@ impl Filter for Probe {
                 memo.push(Edit::Remove(HeaderName::literal("x-upstream-version")));
                 Outcome::pass()
             }
-            b"call" => call(argument),
+            b"call" => Outcome {
+                verdict: Verdict::Await(question(argument)),
+                edits: vec![told("x-before", "waiting")],
+                ..Outcome::pass()
+            },
+            b"hold" => {
+                let longest = std::str::from_utf8(argument).ok().and_then(|text| text.parse().ok());
+                Outcome {
+                    verdict: Verdict::Hold(Duration::from_millis(longest.unwrap_or_default())),
+                    edits: vec![told("x-before", "waiting")],
+                    ..Outcome::pass()
+                }
+            }
+            b"news" => {
+                let _ =
+                    update(ports.cells, NEWS_CELL, 1000, |_| Step::Replace(argument.to_vec(), ()));
+                Outcome::pass()
+            }
             _ => Outcome::pass(),
         }
     }
@@ -214,14 +248,14 @@ impl Filter for Probe {
         _: &Ports<'_>,
     ) -> Outcome {
         let before = copies(view.request(), "x-before");
-        let (status, body) = match answer {
-            Answer::Response { headers, body } => {
-                (copies(Headers::new(headers, &[]), ":status"), body.len().to_string())
-            }
-            Answer::Failure => ("failure".to_owned(), String::new()),
-        };
+        let (status, body) = came(answer);
         Outcome {
-            edits: vec![told("x-status", status), told("x-body", body), told("x-seen", before)],
+            edits: vec![
+                told("x-status", status),
+                told("x-body", body),
+                told("x-seen", before),
+                told("x-news", self.news.borrow().as_str()),
+            ],
             ..Outcome::pass()
         }
     }
@@ -241,6 +275,25 @@ impl Filter for Probe {
             .collect();
         let value = told.join("|").into_bytes();
         Outcome { publish: vec![Publication { name: "probe_logged", value }], ..Outcome::pass() }
+    }
+
+    fn period(&self) -> Option<Duration> {
+        Some(Duration::from_millis(50))
+    }
+
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores {
+        let wanted = ports.cells.load(NEWS_CELL).ok().flatten();
+        let calls = wanted
+            .filter(|_| self.news.borrow().is_empty())
+            .map(|cell| (NEWS, question(&cell.value)));
+        Chores { calls: calls.into_iter().collect(), ..Chores::default() }
+    }
+
+    fn on_fetched(&self, errand: Errand, answer: &Answer, _: &Ports<'_>) -> Chores {
+        let (status, _) = came(answer);
+        *self.news.borrow_mut() = format!("{}: {status}", errand.0);
+        let counts = vec![Count::Add(self.counter.series(&[0, 0]), 100)];
+        Chores { counts, resume: true, ..Chores::default() }
     }
 }
 

@@ -1,0 +1,198 @@
+//! A request's passage through the filter: asked, held, asked again, and what it says carried out.
+
+use std::time::Duration;
+
+use filter_core::outcome::GrpcStatus;
+use filter_core::{Answer, Edit, Filter, HeaderMap, Outcome, Phase, Reply, Verdict, View};
+use proxy_wasm::types::Action;
+
+use crate::abi::{self, Map};
+use crate::exchange::HostExchange;
+use crate::root::Plugin;
+use crate::{apply, world};
+
+/// How many callouts one after the other may fail to be sent before the request is refused.
+const MAX_FAILED_CALLOUTS: u32 = 4;
+
+pub(crate) struct Passage<F: Filter> {
+    memo: F::Memo,
+    state: State,
+}
+
+impl<F: Filter> Default for Passage<F> {
+    fn default() -> Self {
+        Self { memo: F::Memo::default(), state: State::Passing }
+    }
+}
+
+enum State {
+    /// The request goes on, or has not come yet.
+    Passing,
+    /// The request waits.
+    Held(Held),
+    /// The request got a reply.
+    Replied,
+}
+
+/// A request that waits.
+struct Held {
+    awaited: Awaited,
+    /// The headers as they came, if they were read.
+    request: Option<HeaderMap>,
+    /// The edits since.
+    edits: Vec<Edit>,
+}
+
+#[derive(Clone, Copy)]
+enum Awaited {
+    /// The answer to the callout with this token.
+    Answer(u32),
+    /// News from the filter's background, or this time of the monotonic clock.
+    News { until: Duration },
+}
+
+/// Whether another request may wait for news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Left,
+    /// Too many wait already, or there never is any news.
+    None,
+}
+
+impl<F: Filter> Passage<F> {
+    pub(crate) fn on_request(&mut self, plugin: &Plugin<F>, room: Room) -> Action {
+        let exchange = HostExchange::new(&plugin.request, Phase::Request);
+        let view = View::new(&exchange, Phase::Request, &[]);
+        let outcome = plugin.filter.on_request(&view, &mut self.memo, &world::ports());
+        self.conclude(plugin, exchange, Vec::new(), outcome, room)
+    }
+
+    pub(crate) fn on_response(&mut self, plugin: &Plugin<F>) {
+        let exchange = HostExchange::new(&plugin.response, Phase::Response);
+        let view = View::new(&exchange, Phase::Response, &[]);
+        let outcome = plugin.filter.on_response(&view, &mut self.memo, &world::ports());
+        let editable = (!outcome.edits.is_empty()).then(|| (Map::Response, view.response()));
+        if let Err(status) = apply::effects(&outcome, &plugin.stats, editable) {
+            log::error!("{}: response header not edited: {status:?}", F::NAME);
+        }
+    }
+
+    pub(crate) fn on_log(&mut self, plugin: &Plugin<F>) {
+        let exchange = HostExchange::new(&plugin.log, Phase::Log);
+        let view = View::new(&exchange, Phase::Log, &[]);
+        let outcome = plugin.filter.on_log(&view, &mut self.memo, &world::ports());
+        // There is nothing left to edit, so nothing can fail.
+        let _ = apply::effects(&outcome, &plugin.stats, None);
+    }
+
+    /// What to do with a body or trailers: going on would let the held headers go on as well.
+    pub(crate) fn rest(&self) -> Action {
+        match self.state {
+            State::Passing => Action::Continue,
+            State::Held(_) | State::Replied => Action::Pause,
+        }
+    }
+
+    /// Whether the request waits for the answer to this callout.
+    pub(crate) fn awaits(&self, token: u32) -> bool {
+        matches!(self.state, State::Held(Held { awaited: Awaited::Answer(own), .. }) if own == token)
+    }
+
+    /// Whether the request waits for news.
+    pub(crate) fn waits_for_news(&self) -> bool {
+        matches!(self.state, State::Held(Held { awaited: Awaited::News { .. }, .. }))
+    }
+
+    /// Whether the request waits at all.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(self.state, State::Held(_))
+    }
+
+    /// Whether the request has waited for news as long as it may.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        matches!(self.state, State::Held(Held { awaited: Awaited::News { until }, .. }) if until <= now)
+    }
+
+    /// Asks again about a held request, and lets it go on if the filter says so.
+    pub(crate) fn go_on(&mut self, plugin: &Plugin<F>, answer: &Answer, room: Room) {
+        let held = match std::mem::replace(&mut self.state, State::Passing) {
+            State::Held(held) => held,
+            other => {
+                self.state = other;
+                return;
+            }
+        };
+        let mut exchange = HostExchange::new(&plugin.request, Phase::Request);
+        if let Some(request) = held.request {
+            exchange = exchange.with_request(request);
+        }
+        let view = View::new(&exchange, Phase::Request, &held.edits);
+        let outcome = plugin.filter.on_answer(&view, answer, &mut self.memo, &world::ports());
+        if self.conclude(plugin, exchange, held.edits, outcome, room) == Action::Continue
+            && let Err(status) = abi::continue_request()
+        {
+            log::error!("{}: request not resumed: {status:?}", F::NAME);
+        }
+    }
+
+    /// Carries out what the filter says of the request, and what it says where it cannot wait.
+    fn conclude(
+        &mut self,
+        plugin: &Plugin<F>,
+        exchange: HostExchange<'_>,
+        mut edits: Vec<Edit>,
+        mut outcome: Outcome,
+        room: Room,
+    ) -> Action {
+        for _ in 0..MAX_FAILED_CALLOUTS {
+            if exchange.unreadable() {
+                return self.fault("headers_unreadable");
+            }
+            let view = View::new(&exchange, Phase::Request, &edits);
+            let editable = (!outcome.edits.is_empty()).then(|| (Map::Request, view.request()));
+            if apply::effects(&outcome, &plugin.stats, editable).is_err() {
+                return self.fault("header_not_editable");
+            }
+            edits.extend(outcome.edits);
+            let awaited = match outcome.verdict {
+                Verdict::Continue => {
+                    self.state = State::Passing;
+                    return Action::Continue;
+                }
+                Verdict::Reply(reply) => return self.reply(&reply),
+                Verdict::Await(callout) => apply::call(&callout).ok().map(Awaited::Answer),
+                Verdict::Hold(longest) => (room == Room::Left).then(|| Awaited::News {
+                    until: world::ports().clock.monotonic().saturating_add(longest),
+                }),
+            };
+            if let Some(awaited) = awaited {
+                let request = exchange.into_request();
+                self.state = State::Held(Held { awaited, request, edits });
+                return Action::Pause;
+            }
+            let view = View::new(&exchange, Phase::Request, &edits);
+            let (memo, ports) = (&mut self.memo, world::ports());
+            outcome = plugin.filter.on_answer(&view, &Answer::Failure, memo, &ports);
+        }
+        self.fault("callouts_exhausted")
+    }
+
+    fn reply(&mut self, reply: &Reply) -> Action {
+        self.state = State::Replied;
+        apply::reply(reply);
+        Action::Pause
+    }
+
+    /// Refuses a request about which no decision could be made or kept.
+    pub(crate) fn fault(&mut self, reason: &str) -> Action {
+        let details = format!("{}{{{reason}}}", F::NAME);
+        log::error!("{details}: request refused");
+        self.reply(&Reply {
+            status: 500,
+            grpc_status: GrpcStatus::Internal,
+            headers: Vec::new(),
+            body: Vec::new(),
+            details,
+        })
+    }
+}
