@@ -373,7 +373,7 @@ impl Filter for Curious {
 
     fn on_tick(&self, ports: &Ports<'_>) -> Chores {
         let sum = ports.clock.wall().as_secs();
-        let calls = if sum % 2 == 0 { vec![(Errand(1), callout())] } else { Vec::new() };
+        let calls = if sum.is_multiple_of(2) { vec![(Errand(1), callout())] } else { Vec::new() };
         let counts = vec![Count::Add(self.counter.series(&[]), 1)];
         Chores { calls, counts, resume: sum.is_multiple_of(3) }
     }
