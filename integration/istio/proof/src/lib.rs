@@ -12,12 +12,14 @@ mod http;
 mod image;
 mod load;
 mod plugin;
+mod series;
 mod signature;
 
 pub use http::{Answer, Connection};
 pub use image::Image;
 pub use load::{Answers, under_load};
 pub use plugin::as_traffic_extension;
+pub use series::Series;
 pub use signature::KeyPair;
 
 /// What anything here fails with: a sentence.
