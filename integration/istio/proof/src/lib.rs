@@ -12,7 +12,9 @@ mod http;
 mod image;
 mod load;
 mod plugin;
+mod schemas;
 mod series;
+mod shipped;
 mod signature;
 
 pub use http::{Answer, Connection};
@@ -20,6 +22,7 @@ pub use image::Image;
 pub use load::{Answers, under_load};
 pub use plugin::as_traffic_extension;
 pub use series::Series;
+pub use shipped::Shipped;
 pub use signature::KeyPair;
 
 /// What anything here fails with: a sentence.
@@ -109,8 +112,10 @@ impl Bed {
     /// # Errors
     /// When the API server, or Istio's webhook behind it, refuses it.
     pub fn apply(&self, object: &Value) -> Result<Applied<'_>, Fault> {
+        // Made before, so that nothing is left of a list that was taken in part.
+        let applied = Applied { bed: self, text: object.to_string() };
         self.replace(object)?;
-        Ok(Applied { bed: self, text: object.to_string() })
+        Ok(applied)
     }
 
     /// Applies an object over what is there.
