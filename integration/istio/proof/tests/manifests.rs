@@ -4,8 +4,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cases::Token;
-use proof::{Answer, Bed, Fault, Shipped, until};
-use serde_json::json;
+use proof::{Answer, Applied, Bed, Fault, Shipped, until};
+use serde_json::{Value, json};
 
 fn every(bed: &Bed) -> Result<Vec<Shipped>, Fault> {
     let all = bed.everything_shipped()?;
@@ -89,14 +89,48 @@ fn settle(bed: &Bed, token: &str, wanted: impl Fn(&Answer) -> bool) -> Result<()
     })
 }
 
+/// Applies a form, and waits until the proxies of an application run every plugin of it under the name that istiod gives to
+/// this form: what the form before it left cannot pass for it.
+fn install<'a>(bed: &'a Bed, form: &str, apps: &[&str]) -> Result<Applied<'a>, Fault> {
+    let list = bed.filled_in(&bed.shipped(form)?)?;
+    let applied = bed.apply(&list)?;
+    let text = |object: &Value, pointer| {
+        object.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
+    };
+    let wanted: Vec<String> = list
+        .pointer("/items")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|object| {
+            let translated = text(object, "/kind")? == "WasmPlugin";
+            let suffix = if translated { "~istio-translated-wasmplugin" } else { "" };
+            Some(format!("trafficextension/demo.{}{suffix} ", text(object, "/metadata/name")?))
+        })
+        .collect();
+    let pods: Vec<String> =
+        apps.iter().map(|app| bed.pods(app)).collect::<Result<Vec<_>, _>>()?.concat();
+    until(&format!("all of {form} in {pods:?}"), || {
+        let mut loaded = String::new();
+        for pod in &pods {
+            loaded += &bed.run("istioctl", &["-n", "demo", "proxy-config", "ecds", pod], "")?;
+        }
+        let runs = |name: &&String| {
+            loaded.lines().any(|line| line.contains(name.as_str()) && line.ends_with(".Wasm"))
+        };
+        let missing: Vec<&String> = wanted.iter().filter(|name| !runs(name)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?} of {loaded}")) }
+    })?;
+    Ok(applied)
+}
+
 const CHECKOUT: [&str; 2] = ["next", "body"];
 
 #[test]
 fn the_four_decide_on_a_sidecar_in_either_form() {
     let bed = Bed::connect().unwrap();
     for form in ["plugins", "extensions"] {
-        let list = bed.filled_in(&bed.shipped(form).unwrap()).unwrap();
-        let _applied = bed.apply(&list).unwrap();
+        let _applied = install(&bed, form, &["frontend", "checkout"]).unwrap();
         settle(&bed, "", |answer| answer.said(&CHECKOUT) == "authz: unauthenticated").unwrap();
         let version = [CHECKOUT.as_slice(), &["headers", "x-canary-checkout"]].concat();
         settle(&bed, &token("buyers").unwrap(), |answer| {
@@ -112,8 +146,7 @@ fn the_four_decide_on_a_sidecar_in_either_form() {
 fn the_four_decide_on_a_gateway_in_either_form() {
     let bed = Bed::connect().unwrap();
     for form in ["gateway/plugins", "gateway/extensions"] {
-        let list = bed.filled_in(&bed.shipped(form).unwrap()).unwrap();
-        let _applied = bed.apply(&list).unwrap();
+        let _applied = install(&bed, form, &["gateway"]).unwrap();
         settle(&bed, "", |answer| answer.body == "authz: unauthenticated").unwrap();
         settle(&bed, &token("buyers").unwrap(), |answer| {
             answer.status == 200 && answer.said(&["headers", "x-canary-checkout"]).is_string()
@@ -133,8 +166,7 @@ fn the_suite_counts_limits_and_allows_in_every_form() {
         ("gateway", "gateway/plugins/suite.yaml"),
         ("gateway", "gateway/extensions/suite.yaml"),
     ] {
-        let list = bed.filled_in(&bed.shipped(form).unwrap()).unwrap();
-        let _applied = bed.apply(&list).unwrap();
+        let _applied = install(&bed, form, &[app]).unwrap();
         until(form, || {
             bed.get("/checkout/1", &[])?;
             for name in [
@@ -162,8 +194,7 @@ fn an_overlay_brings_an_own_policy_and_a_pull_secret() {
         "stringData": { ".dockerconfigjson": r#"{"auths":{"registry.example":{"username":"mesh","password":"secret"}}}"# },
     });
     let _secret = bed.apply(&secret).unwrap();
-    let list = bed.filled_in(&bed.shipped("overlays/example").unwrap()).unwrap();
-    let _applied = bed.apply(&list).unwrap();
+    let _applied = install(&bed, "overlays/example", &["frontend", "checkout"]).unwrap();
     settle(&bed, &token("visitors").unwrap(), |answer| {
         answer.said(&CHECKOUT) == "authz: not_allowed"
     })
