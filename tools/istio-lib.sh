@@ -14,4 +14,5 @@ host_address=${network}1
 address=${network}2
 services=198.19.$bed.0/24
 registry=registry.outrigger.test
+puller=puller:not-a-secret
 PATH=$PATH:/usr/sbin:/sbin
