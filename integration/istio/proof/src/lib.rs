@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod callee;
+mod foreign;
 mod http;
 mod image;
 mod load;
@@ -16,7 +18,9 @@ mod schemas;
 mod series;
 mod shipped;
 mod signature;
+mod watch;
 
+pub use callee::{Callees, FAILURES, Strategy};
 pub use http::{Answer, Connection};
 pub use image::Image;
 pub use load::{Answers, under_load};
@@ -24,6 +28,7 @@ pub use plugin::as_traffic_extension;
 pub use series::Series;
 pub use shipped::Shipped;
 pub use signature::KeyPair;
+pub use watch::Watch;
 
 /// What anything here fails with: a sentence.
 pub type Fault = String;
