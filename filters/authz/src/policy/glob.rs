@@ -1,6 +1,6 @@
 //! The few regular expressions that Istio builds out of policies, as Envoy would match them.
 
-/// A pattern over whole texts. As Istio escapes nothing, a full stop of a name stands for any byte.
+/// A pattern over whole texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Glob(Vec<Piece>);
 
@@ -14,16 +14,18 @@ enum Piece {
 }
 
 impl Glob {
-    /// The pattern of these parts: each is text in which `*` means `.*`, `+` means `.+`, and a full stop any byte.
-    pub(crate) fn new(parts: &[&str]) -> Self {
+    /// The pattern of these parts, each a text in which `*` means `.*`, or nothing, which means `.+`.
+    pub(crate) fn new(parts: &[Option<&str>]) -> Self {
         let mut pieces = Vec::new();
-        for byte in parts.iter().flat_map(|part| part.bytes()) {
-            match byte {
-                b'*' => pieces.push(Piece::Many),
-                b'+' => pieces.extend([Piece::One, Piece::Many]),
-                b'.' => pieces.push(Piece::One),
-                byte => pieces.push(Piece::Byte(byte)),
-            }
+        for part in parts {
+            let Some(text) = part else {
+                pieces.extend([Piece::One, Piece::Many]);
+                continue;
+            };
+            pieces.extend(text.bytes().map(|byte| match byte {
+                b'*' => Piece::Many,
+                byte => Piece::Byte(byte),
+            }));
         }
         Self(pieces)
     }
@@ -75,13 +77,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stars_and_stops_are_those_of_the_regular_expression() {
-        let namespace = Glob::new(&["*/ns/", "a.b-*", "/*"]);
-        assert!(namespace.matches(b"spiffe://td/ns/axb-c/sa/x"));
+    fn stars_are_those_of_the_regular_expression() {
+        let namespace = Glob::new(&[Some("*/ns/"), Some("a.b-*"), Some("/*")]);
+        assert!(namespace.matches(b"spiffe://td/ns/a.b-c/sa/x"));
         assert!(namespace.matches(b"/ns/a.b-/"));
+        assert!(!namespace.matches(b"spiffe://td/ns/axb-c/sa/x"));
         assert!(!namespace.matches(b"spiffe://td/ns/a.b/sa/x"));
         assert!(!namespace.matches(b"spiffe://td/ns/a.b-c"));
-        let account = Glob::new(&["spiffe://+/ns/", "n", "/sa/", "s"]);
+        assert!(!namespace.matches(b"spiffe://t\nd/ns/a.b-c/sa/x"));
+        let account = Glob::new(&[Some("spiffe://"), None, Some("/ns/n/sa/s")]);
         assert!(account.matches(b"spiffe://td/ns/n/sa/s"));
         assert!(account.matches(b"spiffe://td/more/ns/n/sa/s"));
         assert!(!account.matches(b"spiffe:///ns/n/sa/s"));
@@ -90,7 +94,7 @@ mod tests {
 
     #[test]
     fn many_stars_take_no_longer_for_it() {
-        let glob = Glob::new(&["*a*a*a*a*a*a*a*a*b"]);
+        let glob = Glob::new(&[Some("*a*a*a*a*a*a*a*a*b")]);
         assert!(!glob.matches(&[b'a'; 4096]));
     }
 }

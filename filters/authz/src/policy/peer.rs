@@ -83,8 +83,8 @@ pub(crate) enum PeerPattern {
     ServiceAccount(Box<[u8]>, Box<[u8]>),
     /// `trustDomains`.
     TrustDomain(StringPattern),
-    /// What Istio makes of any of them.
-    Glob(Glob),
+    /// What Istio makes of any of them: one of these.
+    Globs(Box<[Glob]>),
     /// What Istio makes of `*` in `principals`: any name.
     Any,
 }
@@ -125,15 +125,21 @@ impl PeerPattern {
             (Part::Principal, Reading::Istio) => {
                 Ok(match StringPattern::as_in_istio(text).ok_or("a principal")? {
                     StringPattern::Present => Self::Any,
-                    StringPattern::Suffix(_) => Self::Glob(Glob::new(&["spiffe://", text])),
+                    StringPattern::Suffix(_) => Self::glob(&[Some("spiffe://"), Some(text)]),
                     plain => Self::Principal(plain),
                 })
             }
-            (Part::Namespace, Reading::Istio) => Ok(Self::Glob(Glob::new(&["*/ns/", text, "/*"]))),
+            (Part::Namespace, Reading::Istio) => {
+                Ok(Self::glob(&[Some("*/ns/"), Some(text), Some("/*")]))
+            }
             (Part::TrustDomain, Reading::Istio) => {
-                Ok(Self::Glob(Glob::new(&["spiffe://", text, "/*"])))
+                Ok(Self::glob(&[Some("spiffe://"), Some(text), Some("/*")]))
             }
         }
+    }
+
+    fn glob(parts: &[Option<&str>]) -> Self {
+        Self::Globs(Box::new([Glob::new(parts)]))
     }
 
     fn service_account(
@@ -156,9 +162,18 @@ impl PeerPattern {
             Reading::Strict => {
                 Self::ServiceAccount(namespace.as_bytes().into(), account.as_bytes().into())
             }
-            // Istio also has further pairs between and after; its own identities have none.
+            // `spiffe://.+/ns/NAMESPACE/(.+/|)sa/ACCOUNT(/.+)?`
             Reading::Istio => {
-                Self::Glob(Glob::new(&["spiffe://+/ns/", namespace, "/sa/", account]))
+                let head = format!("/ns/{namespace}/");
+                let (scheme, head) = (Some("spiffe://"), Some(head.as_str()));
+                let (inner, last) = (format!("/sa/{account}"), format!("sa/{account}"));
+                let (inner, last, rest) = (Some(inner.as_str()), Some(last.as_str()), Some("/"));
+                Self::Globs(Box::new([
+                    Glob::new(&[scheme, None, head, last]),
+                    Glob::new(&[scheme, None, head, last, rest, None]),
+                    Glob::new(&[scheme, None, head, None, inner]),
+                    Glob::new(&[scheme, None, head, None, inner, rest, None]),
+                ]))
             }
         })
     }
@@ -179,7 +194,9 @@ impl PeerPattern {
 
     fn matches(&self, uri: &[u8], spiffe: Option<&Spiffe<'_>>) -> Truth {
         let spiffe = match (self, spiffe) {
-            (Self::Glob(glob), _) => return glob.matches(uri).into(),
+            (Self::Globs(globs), _) => {
+                return globs.iter().any(|glob| glob.matches(uri)).into();
+            }
             (Self::Any, _) => return Truth::True,
             (_, None) => return Truth::False,
             (_, Some(spiffe)) => spiffe,
@@ -196,7 +213,7 @@ impl PeerPattern {
             Self::ServiceAccount(namespace, account) => {
                 of_workload(&|peers, own| *peers == **namespace && *own == **account)
             }
-            Self::Glob(_) | Self::Any => Truth::False,
+            Self::Globs(_) | Self::Any => Truth::False,
         }
     }
 }
@@ -258,10 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn istio_lets_a_full_stop_be_any_byte() {
-        let uri = "spiffe://td/ns/shop/sa/my-sa";
-        let decide = |reading| decide(Part::ServiceAccount, "shop/my.sa", reading, uri);
-        assert_eq!((decide(Reading::Strict), decide(Reading::Istio)), (Truth::False, Truth::True));
+    fn istio_lets_further_pairs_stand_around_an_account() {
+        for uri in ["spiffe://td/ns/shop/x/y/sa/cart", "spiffe://td/ns/shop/sa/cart/x/y"] {
+            let decide = |reading| decide(Part::ServiceAccount, "shop/cart", reading, uri);
+            let both = (decide(Reading::Strict), decide(Reading::Istio));
+            assert_eq!(both, (Truth::Unknown, Truth::True), "{uri}");
+        }
+        let other = "spiffe://td/ns/shop/sa/cart-x";
+        assert_eq!(decide(Part::ServiceAccount, "shop/cart", Reading::Istio, other), Truth::False);
     }
 
     #[test]
