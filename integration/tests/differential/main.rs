@@ -1,9 +1,10 @@
 //! The same policies through our filter and through Envoy's own, in one Envoy, on requests made up from a seed: every
 //! difference must be one that the filter's README lists, and with `compat` there must be none.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests")]
 
 mod beds;
 mod deviations;
+mod facts;
 mod native;
 mod policies;
 mod random;

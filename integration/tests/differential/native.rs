@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::policies::{ISSUER, OTHER_ISSUER};
 
-const AUTHN: &str = "envoy.filters.http.jwt_authn";
+/// The filter whose metadata holds a token's claims.
+pub(crate) const AUTHN: &str = "envoy.filters.http.jwt_authn";
 
 /// The filters for these policies: `jwt_authn`, and `rbac` for DENY and for ALLOW, as far as there are any.
 pub(crate) fn filters(policies: &[Value]) -> Vec<Value> {
@@ -174,7 +175,8 @@ fn push_principal(all: &mut Vec<Value>, key: &str, values: &[Value], not: &[Valu
     push(all, values, not, "id", &|value| principal(key, value, own));
 }
 
-fn principal(key: &str, value: &str, own: &str) -> Value {
+/// One value of a source or a condition.
+pub(crate) fn principal(key: &str, value: &str, own: &str) -> Value {
     let authenticated = |name: Value| json!({"authenticated": {"principal_name": name}});
     let quoted = |text: &str| text.replace('.', r"\.").replace('*', ".*");
     match key {
@@ -200,7 +202,8 @@ fn principal(key: &str, value: &str, own: &str) -> Value {
     }
 }
 
-fn permission(key: &str, value: &str) -> Value {
+/// One value of an operation or a condition.
+pub(crate) fn permission(key: &str, value: &str) -> Value {
     match key {
         "hosts" => json!({"header": header(":authority", value, true)}),
         "methods" => json!({"header": header(":method", value, false)}),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::random::Random;
 
-/// The trust domain of all certificates but one.
+/// The issuers of tokens.
 pub(crate) const ISSUER: &str = "https://issuer.example";
 pub(crate) const OTHER_ISSUER: &str = "https://other.example/realm";
 
