@@ -8,10 +8,12 @@ use serde_json::{Value as Json, json};
 
 use crate::Authz;
 
-/// What is decided of a request with these attributes.
-fn decide(configuration: &Json, request: [&str; 3], attributes: &[(Attribute, Value)]) -> String {
-    let document = configuration.to_string();
-    let authz = Authz::configure(document.as_bytes(), &mut Metrics::default()).unwrap();
+fn authz(configuration: &Json) -> Authz {
+    Authz::configure(configuration.to_string().as_bytes(), &mut Metrics::default()).unwrap()
+}
+
+/// What a filter decides of a request with these attributes.
+fn ask(authz: &Authz, request: [&str; 3], attributes: &[(Attribute, Value)]) -> String {
     let [method, host, path] = request;
     let request =
         HeaderMap::from_pairs([(":method", method), (":authority", host), (":path", path)]);
@@ -22,6 +24,11 @@ fn decide(configuration: &Json, request: [&str; 3], attributes: &[(Attribute, Va
     let view = View::new(&exchange, Phase::Request, &[]);
     let outcome = authz.on_request(&view, &mut (), &World::default().ports());
     outcome.decisions[0].evidence()
+}
+
+/// What is decided of a request with these attributes.
+fn decide(configuration: &Json, request: [&str; 3], attributes: &[(Attribute, Value)]) -> String {
+    ask(&authz(configuration), request, attributes)
 }
 
 fn text(attribute: Attribute, text: &str) -> (Attribute, Value) {
@@ -158,12 +165,13 @@ proptest! {
             document
         };
         let rules: Vec<Json> = rules.collect();
-        let all = policy(rules.clone());
+        // One by one, no rule has an index.
+        let each: Vec<Authz> = rules.iter().map(|rule| authz(&policy(vec![rule.clone()]))).collect();
+        let all = authz(&policy(rules));
         for (method, host, path) in requests {
-            let found = decide(&all, [method, host, path], &[]);
-            // One by one, no rule has an index.
-            let first = rules.iter().enumerate().find_map(|(at, rule)| {
-                let evidence = decide(&policy(vec![rule.clone()]), [method, host, path], &[]);
+            let found = ask(&all, [method, host, path], &[]);
+            let first = each.iter().enumerate().find_map(|(at, alone)| {
+                let evidence = ask(alone, [method, host, path], &[]);
                 let decided = evidence.contains(":p:0");
                 decided.then(|| evidence.replace(":p:0", &format!(":p:{at}")))
             });
