@@ -47,3 +47,15 @@ pub(crate) fn explanations(
     when("certificates", peer.is_some_and(|peer| peer.contains("/x/y/")));
     found
 }
+
+/// Whether these deviations can only make us refuse more than Envoy. A path that servers differ about is of this kind.
+pub(crate) fn are_stricter(why: &[&str], ambiguous: bool) -> bool {
+    let stricter = ["headers", "certificates", "challenges"];
+    why.iter().all(|name| stricter.contains(name) || (ambiguous && *name == "paths"))
+}
+
+/// Whether policies are about the host as it is written.
+pub(crate) fn mind_spelled_hosts(policies: &[Value]) -> bool {
+    let policies = serde_json::to_string(policies).unwrap();
+    policies.contains(":8080") || policies.contains("[Host]")
+}
