@@ -170,3 +170,39 @@ fn problem(
     }
     problem.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(text: &str) -> Form {
+        serde_json::from_str::<RawForm>(text).unwrap().compile("/deny").unwrap()
+    }
+
+    #[test]
+    fn a_refusal_has_the_status_of_its_policy_in_both_protocols() {
+        let form = form(r#"{ "status": 404, "grpcStatus": "NOT_FOUND", "body": "no" }"#);
+        let reply = form.reply(Reason::Denied, None).unwrap();
+        assert_eq!(
+            (reply.status, reply.grpc_status, reply.body),
+            (404, GrpcStatus::NotFound, b"no".to_vec())
+        );
+        assert_eq!(form.reply(Reason::Allowed, None), None);
+    }
+
+    #[test]
+    fn a_challenge_keeps_its_status() {
+        let form = form(r#"{ "status": 404, "grpcStatus": "NOT_FOUND", "problem": {} }"#);
+        for (reason, status, grpc_status) in [
+            (Reason::Unauthenticated, 401, GrpcStatus::Unauthenticated),
+            (Reason::TokenExpired, 401, GrpcStatus::Unauthenticated),
+            (Reason::InsufficientScope, 403, GrpcStatus::PermissionDenied),
+        ] {
+            let reply = form.reply(reason, Some("a b")).unwrap();
+            assert_eq!((reply.status, reply.grpc_status), (status, grpc_status));
+            let names: Vec<&str> = reply.headers.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["www-authenticate", "content-type"]);
+            assert!(reply.headers[0].1.ends_with(br#", scope="a b""#));
+        }
+    }
+}
