@@ -106,6 +106,15 @@ impl Bootstrap {
         put(&mut self.0, LISTENERS, Value::Array(listeners))
     }
 
+    /// Adds clusters.
+    ///
+    /// # Errors
+    /// When there is no list of them.
+    pub fn add_clusters(&mut self, clusters: Vec<Value>) -> Result<(), String> {
+        list(&mut self.0, CLUSTERS)?.extend(clusters);
+        Ok(())
+    }
+
     /// The document.
     #[must_use]
     pub fn to_json(&self) -> String {

@@ -1,6 +1,8 @@
 //! One listener of a configuration, to be made into others.
 
-use serde_json::Value;
+use std::path::Path;
+
+use serde_json::{Value, json};
 
 use crate::document::{at, is_named, list, named, put};
 use crate::{Plugin, plugin};
@@ -99,6 +101,39 @@ impl Listener {
             put(&mut self.0, &format!("{MANAGER}/{option}"), false.into())?;
         }
         Ok(self)
+    }
+
+    /// The same with another value for a field of its connection manager.
+    ///
+    /// # Errors
+    /// When it is no HTTP listener.
+    pub fn managed(mut self, field: &str, value: Value) -> Result<Self, String> {
+        put(&mut self.0, &format!("{MANAGER}/{field}"), value)?;
+        Ok(self)
+    }
+
+    /// The same on a socket in the file system, for connections that this transport secures.
+    ///
+    /// # Errors
+    /// When it has no filter chain.
+    pub fn secured(mut self, path: &Path, transport_socket: Value) -> Result<Self, String> {
+        put(&mut self.0, "/address", json!({"pipe": {"path": path}}))?;
+        put(&mut self.0, "/filter_chains/0/transport_socket", transport_socket)?;
+        Ok(self)
+    }
+
+    /// A listener on a free port that only passes connections on to a cluster.
+    #[must_use]
+    pub fn forwarding(name: &str, cluster: &str) -> Self {
+        let kind = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+        let config = json!({"@type": kind, "stat_prefix": name, "cluster": cluster});
+        Self(json!({
+            "name": name,
+            "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+            "filter_chains": [{"filters": [
+                {"name": "envoy.filters.network.tcp_proxy", "typed_config": config},
+            ]}],
+        }))
     }
 
     /// The same, with these names of filter state in the access log too.

@@ -34,7 +34,7 @@ fn every_file_is_accepted_as_it_is() {
             count += 1;
         }
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 11);
 }
 
 #[test]
@@ -58,6 +58,94 @@ fn authz_tells_401_403_and_200_apart() {
     assert_eq!(client.send(&Request::get("/admin").bearer(&token)).unwrap().status, 403);
     let seen = body(&mut client, &Request::get("/").with("x-jwt-sub", "root").bearer(&token));
     assert_eq!(seen["x-jwt-sub"], "ann", "and only the token says who it is");
+}
+
+/// The token of README.md that is called so.
+fn token(name: &str) -> String {
+    let path = workspace::root().join("envoy-configs/README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let line = readme.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    line.unwrap().to_owned()
+}
+
+#[test]
+fn authz_denies_all_but_what_is_opened() {
+    let (_envoy, mut client) = start("authz-deny-all");
+    let mut status = |method, path| client.send(&Request::new(method, path)).unwrap().status;
+    assert_eq!(status("GET", "/"), 403);
+    assert_eq!(status("GET", "/healthz"), 200);
+    assert_eq!(status("POST", "/healthz"), 403);
+}
+
+#[test]
+fn authz_knows_an_editor_by_role_and_a_scope_that_is_wanting() {
+    let (_envoy, mut client) = start("authz-roles");
+    let mut ask = |method, path, who: Option<&str>| {
+        let request = Request::new(method, path);
+        let request = who.map_or(request.clone(), |who| request.bearer(&token(who)));
+        client.send(&request).unwrap()
+    };
+    assert_eq!(ask("GET", "/", None).status, 401);
+    assert_eq!(ask("GET", "/", Some("EDITOR")).status, 200);
+    assert_eq!(ask("PUT", "/articles/7", Some("EDITOR")).status, 200);
+    assert_eq!(ask("PUT", "/articles/7", Some("TOKEN")).status, 403);
+    let drafts = ask("GET", "/drafts", Some("EDITOR"));
+    assert_eq!(drafts.status, 403);
+    let challenge = drafts.header("www-authenticate").unwrap();
+    assert!(challenge.ends_with(r#"error="insufficient_scope", scope="drafts""#), "{challenge}");
+}
+
+#[test]
+fn authz_keeps_a_tenant_to_its_own() {
+    let (_envoy, mut client) = start("authz-tenant");
+    let editor = token("EDITOR");
+    let mut ask = |path| client.send(&Request::get(path).bearer(&editor)).unwrap();
+    assert_eq!(ask("/tenants/acme/a").status, 200);
+    assert_eq!(ask("/tenants/acme/%2e%2e/other/a").status, 403);
+    let other = ask("/tenants/other/a");
+    assert_eq!(other.status, 403);
+    assert_eq!(other.header("content-type").as_deref(), Some("application/problem+json"));
+    let problem: Value = serde_json::from_slice(&other.body).unwrap();
+    assert_eq!(problem["type"], "https://demo.example/problems/not-yours");
+    assert_eq!(client.send(&Request::get("/")).unwrap().status, 403);
+}
+
+#[test]
+fn authz_tells_what_would_be_and_refuses_nothing() {
+    let (envoy, mut client) = start("authz-dry-run");
+    for (path, proposed) in [
+        ("/", "not_allowed"),
+        ("/shop/cart", "allowed:only-the-shop:0"),
+        ("/shop/old", "denied:no-old-pages:0"),
+    ] {
+        let response = client.send(&Request::get(path)).unwrap();
+        assert_eq!(response.status, 200, "{path}");
+        let line = envoy.access_log().of(&response).unwrap();
+        assert_eq!(line.text("authz_dry_run").as_deref(), Some(proposed), "{path}");
+    }
+    let counted = |labels| envoy.admin().metric("outrigger_authz_dry_run_total", labels).unwrap();
+    assert_eq!(counted(&[("rule", "no-old-pages:0"), ("reason", "denied")]), 1);
+    assert_eq!(counted(&[("rule", "none"), ("reason", "not_allowed")]), 1);
+}
+
+/// With curl, as the harness's own client knows no TLS.
+#[test]
+fn authz_lets_one_service_account_in() {
+    let (envoy, mut client) = start("authz-service-account");
+    assert_eq!(client.send(&Request::get("/")).unwrap().status, 403);
+    let url = format!("https://{}/", envoy.listener("demo").unwrap());
+    let status = |account: &str, method: &str| {
+        let certificate = workspace::root().join(format!("envoy-configs/certs/{account}.pem"));
+        let output = std::process::Command::new("curl")
+            .args(["-sk", "-o", "/dev/null", "-w", "%{http_code}", "-X", method, "--cert"])
+            .args([certificate.as_os_str(), url.as_ref()])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(status("cart", "GET"), "200");
+    assert_eq!(status("cart", "DELETE"), "403");
+    assert_eq!(status("other", "GET"), "403");
 }
 
 /// What README.md has its readers paste.

@@ -1,16 +1,17 @@
 //! From a document to issuers and policies, or a refusal.
 
+mod policy;
 mod raw;
 
-use filter_core::config::{Object, parse};
+use filter_core::config::parse;
 use filter_core::matching::NonEmpty;
 use filter_core::{HeaderName, Invalid, Rule as RuleName};
 
-use crate::policy::{Attribute, Condition, Policies, Rule};
+use crate::answer::Form;
+use crate::policy::{Policies, Reading};
 use crate::token::{ClaimPath, Issuer, Issuers};
-use raw::{
-    Action, Raw, RawClaimHeader, RawCondition, RawFrom, RawIssuer, RawPolicy, RawRule, objects,
-};
+use policy::Setting;
+use raw::{Compat, Raw, RawClaimHeader, RawIssuer, objects};
 
 /// A compiled configuration.
 #[derive(Debug, Default)]
@@ -21,6 +22,16 @@ pub(crate) struct Configuration {
     pub(crate) policies: Policies,
     /// The rules of all policies, in the order of their places.
     pub(crate) rules: Vec<RuleName>,
+    /// How each of them words a refusal, if not as all do.
+    pub(crate) forms: Vec<Option<Form>>,
+    /// The places and names of the rules of AUDIT policies.
+    pub(crate) audited: Vec<(usize, RuleName)>,
+    /// The places and names of the rules of policies that run dry.
+    pub(crate) dry: Vec<(usize, RuleName)>,
+    /// How refusals are worded.
+    pub(crate) form: Form,
+    /// The header in which refusals are explained, if they are.
+    pub(crate) debug_header: Option<HeaderName>,
 }
 
 /// Compiles a document.
@@ -32,10 +43,25 @@ pub(crate) fn compile(document: &[u8]) -> Result<Configuration, Invalid> {
     if raw.jwt_rules.is_none() && raw.policies.is_none() {
         return Err(Invalid::at("", "`jwtRules` or `policies`", "neither"));
     }
-    let mut configuration = Configuration::default();
+    let reading = match raw.compat {
+        None => Reading::Strict,
+        Some(Compat::Istio) => Reading::Istio,
+    };
+    let mut configuration =
+        Configuration { policies: Policies::new(reading), ..Configuration::default() };
     for (index, issuer) in objects(raw.jwt_rules).enumerate() {
         add_issuer(&mut configuration.issuers, issuer, &format!("/jwtRules/{index}"))?;
     }
+    if let Some(form) = raw.deny {
+        configuration.form = form.0.compile("/deny")?;
+    }
+    configuration.debug_header = raw.debug_header.map(|header| header.0);
+    let setting = Setting {
+        reading,
+        tokens: !configuration.issuers.is_empty(),
+        direct_remote_ip: raw.direct_remote_ip.is_some(),
+        trust_domains: trust_domains(raw.trust_domain, raw.trust_domain_aliases),
+    };
     let mut names: Vec<RuleName> = Vec::new();
     for (index, policy) in objects(raw.policies).enumerate() {
         let pointer = format!("/policies/{index}");
@@ -44,9 +70,20 @@ pub(crate) fn compile(document: &[u8]) -> Result<Configuration, Invalid> {
             return Err(Invalid::at(pointer + "/name", "a name for one policy", found));
         }
         names.push(policy.name.clone());
-        configuration.add_policy(policy, &pointer)?;
+        policy::add(&mut configuration, policy, &setting, &pointer)?;
     }
+    configuration.policies.seal();
     Ok(configuration)
+}
+
+/// The mesh's trust domain, Istio's default if none is given, and then its aliases; empty if there are none.
+fn trust_domains(own: Option<raw::Name>, aliases: Option<NonEmpty<raw::Name>>) -> Vec<String> {
+    if own.is_none() && aliases.is_none() {
+        return Vec::new();
+    }
+    let own = own.map_or_else(|| "cluster.local".to_owned(), |name| name.0);
+    let aliases = aliases.into_iter().flat_map(NonEmpty::into_vec).map(|name| name.0);
+    std::iter::once(own).chain(aliases).collect()
 }
 
 fn add_issuer(issuers: &mut Issuers, raw: RawIssuer, pointer: &str) -> Result<(), Invalid> {
@@ -70,66 +107,4 @@ fn add_issuer(issuers: &mut Issuers, raw: RawIssuer, pointer: &str) -> Result<()
     issuers
         .add(issuer, &raw.jwks)
         .map_err(|error| Invalid::at(format!("{pointer}/jwks"), error.expected, error.found))
-}
-
-impl Configuration {
-    fn add_policy(&mut self, raw: RawPolicy, pointer: &str) -> Result<(), Invalid> {
-        if raw.action == Action::Deny && raw.rules.is_none() {
-            return Err(Invalid::at(pointer, "a field `rules` in a policy that denies", "none"));
-        }
-        let mut rules = Vec::new();
-        for (index, rule) in objects(raw.rules).enumerate() {
-            let rule = self.rule(rule, &format!("{pointer}/rules/{index}"))?;
-            self.rules.push(raw.name.part(index));
-            rules.push(rule);
-        }
-        match raw.action {
-            Action::Deny => self.policies.deny.extend(rules),
-            Action::Allow => self.policies.allow.get_or_insert_default().extend(rules),
-        }
-        Ok(())
-    }
-
-    fn rule(&self, raw: RawRule, pointer: &str) -> Result<Rule, Invalid> {
-        let mut from = Vec::new();
-        for (index, RawFrom { source: Object(source) }) in objects(raw.from).enumerate() {
-            let condition = Condition {
-                attribute: Attribute::Principal,
-                values: source.request_principals,
-                not_values: source.not_request_principals,
-            };
-            let fields = "`requestPrincipals` or `notRequestPrincipals`";
-            from.push(self.condition(
-                condition,
-                fields,
-                &format!("{pointer}/from/{index}/source"),
-            )?);
-        }
-        let mut when = Vec::new();
-        for (index, raw) in objects(raw.when).enumerate() {
-            let RawCondition { key, values, not_values } = raw;
-            let condition = Condition { attribute: key.0, values, not_values };
-            let fields = "`values` or `notValues`";
-            when.push(self.condition(condition, fields, &format!("{pointer}/when/{index}"))?);
-        }
-        let to = objects(raw.to).map(|to| to.operation.0).collect();
-        Ok(Rule { place: self.rules.len(), to, from, when })
-    }
-
-    /// Refuses a condition that compares with nothing, or that nobody could meet.
-    fn condition(
-        &self,
-        condition: Condition,
-        fields: &str,
-        pointer: &str,
-    ) -> Result<Condition, Invalid> {
-        if condition.values.is_none() && condition.not_values.is_none() {
-            return Err(Invalid::at(pointer, fields, "neither"));
-        }
-        if self.issuers.is_empty() {
-            let expected = "`jwtRules` where a rule asks for an identity";
-            return Err(Invalid::at(pointer, expected, "none"));
-        }
-        Ok(condition)
-    }
 }

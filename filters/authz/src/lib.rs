@@ -3,16 +3,21 @@
 //! A request passes two gates. `token` proves who sent it, if it carries a token, and refuses tokens that prove
 //! nothing. `policy` says whether that identity, or nobody, may do what is asked.
 
+mod answer;
 mod config;
+mod notes;
 mod policy;
 mod reason;
 mod token;
 
 use filter_core::{
-    Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Ports, Reply, Verdict, View,
+    Attribute, Decision, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports,
+    Verdict, View,
 };
 
-use policy::{Policies, Ruling};
+use answer::Form;
+use notes::Notes;
+use policy::{Opinion, Policies, Ruling};
 pub use reason::Reason;
 use token::Issuers;
 
@@ -22,6 +27,10 @@ pub struct Authz {
     issuers: Issuers,
     policies: Policies,
     ledger: Ledger,
+    notes: Notes,
+    form: Form,
+    forms: Vec<Option<Form>>,
+    debug_header: Option<HeaderName>,
 }
 
 impl Filter for Authz {
@@ -30,20 +39,36 @@ impl Filter for Authz {
     type Memo = ();
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {
-        let config::Configuration { issuers, policies, rules } = config::compile(document)?;
-        let ledger = Ledger::open::<Reason>(Self::NAME, rules, metrics)
-            .map_err(|error| Invalid::at("/policies", "fewer rules", error.to_string()))?;
-        Ok(Self { issuers, policies, ledger })
+        let configuration = config::compile(document)?;
+        let many = |error: filter_core::metrics::InvalidMetric| {
+            Invalid::at("/policies", "fewer rules", error.to_string())
+        };
+        let notes = Notes::open(configuration.audited, configuration.dry, metrics).map_err(many)?;
+        let ledger = Ledger::open::<Reason>(Self::NAME, configuration.rules, metrics);
+        Ok(Self {
+            issuers: configuration.issuers,
+            policies: configuration.policies,
+            ledger: ledger.map_err(many)?,
+            notes,
+            form: configuration.form,
+            forms: configuration.forms,
+            debug_header: configuration.debug_header,
+        })
+    }
+
+    fn attributes(&self, phase: Phase) -> Vec<Attribute> {
+        match phase {
+            Phase::Request => self.policies.attributes().to_vec(),
+            Phase::Response | Phase::Log => Vec::new(),
+        }
     }
 
     fn on_request(&self, view: &View<'_>, (): &mut (), ports: &Ports<'_>) -> Outcome {
-        let headers = view.request();
-        let proven = self.issuers.identify(headers, ports);
-        let ruling = match &proven {
-            Ok(identity) => self.policies.decide(headers, identity.as_ref()),
-            Err(reason) => Ruling { reason: *reason, place: None },
+        let proven = self.issuers.identify(view.request(), ports);
+        let mut outcome = match &proven {
+            Ok(identity) => self.judged(&self.policies.decide(view, identity.as_ref())),
+            Err(reason) => self.ruled(&Ruling::by_none(*reason)),
         };
-        let mut outcome = self.outcome(ruling);
         // A refused request is cleaned too: access logs show its headers.
         let admitted = proven.ok().flatten().filter(|_| outcome.verdict == Verdict::Continue);
         outcome.edits = self.issuers.edits(admitted.as_ref());
@@ -52,25 +77,31 @@ impl Filter for Authz {
 }
 
 impl Authz {
-    fn outcome(&self, ruling: Ruling) -> Outcome {
-        let decision = match ruling.place {
-            Some(place) => self.ledger.by(place, ruling.reason),
-            None => self.ledger.by_none(ruling.reason),
-        };
-        let Some(answer) = ruling.reason.answer() else {
+    fn judged(&self, opinion: &Opinion) -> Outcome {
+        let mut outcome = self.ruled(&opinion.ruling);
+        self.notes.note(opinion, &self.ledger, &mut outcome);
+        outcome
+    }
+
+    fn ruled(&self, ruling: &Ruling) -> Outcome {
+        let decision = decision(&self.ledger, ruling);
+        let form = ruling.place.and_then(|place| self.forms.get(place)?.as_ref());
+        let reply = form.unwrap_or(&self.form).reply(ruling.reason, ruling.scopes.as_deref());
+        let Some(mut reply) = reply else {
             return Outcome::because(decision);
         };
-        let challenge = answer.challenge.map(|challenge| {
-            (HeaderName::literal("www-authenticate"), challenge.as_bytes().to_vec())
-        });
-        let reply = Reply {
-            status: answer.status,
-            grpc_status: answer.grpc_status,
-            headers: challenge.into_iter().collect(),
-            body: format!("authz: {}", decision.reason).into_bytes(),
-            details: String::new(),
-        };
+        if let Some(name) = &self.debug_header {
+            reply.headers.push((name.clone(), decision.evidence().into_bytes()));
+        }
         Outcome::reply(reply, decision)
+    }
+}
+
+/// The decision that a ruling is.
+fn decision(ledger: &Ledger, ruling: &Ruling) -> Decision {
+    match ruling.place {
+        Some(place) => ledger.by(place, ruling.reason),
+        None => ledger.by_none(ruling.reason),
     }
 }
 

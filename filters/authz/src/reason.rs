@@ -14,6 +14,10 @@ pub enum Reason {
     NotAllowed,
     /// As [`Reason::NotAllowed`], but with some token the request could have been allowed.
     Unauthenticated,
+    /// A REQUIRE rule is about the request, and it could not be told that it is met.
+    RequirementUnmet,
+    /// As [`Reason::NotAllowed`], but with a token of more scope the request could have been allowed.
+    InsufficientScope,
     /// There is more than one credential.
     TokenRepeated,
     /// The token is not a JWT, or one with an extension that is not understood.
@@ -42,6 +46,8 @@ impl decision::Reason for Reason {
         Self::Denied,
         Self::NotAllowed,
         Self::Unauthenticated,
+        Self::RequirementUnmet,
+        Self::InsufficientScope,
         Self::TokenRepeated,
         Self::TokenMalformed,
         Self::TokenAlgorithm,
@@ -60,6 +66,8 @@ impl decision::Reason for Reason {
             Self::Denied => "denied",
             Self::NotAllowed => "not_allowed",
             Self::Unauthenticated => "unauthenticated",
+            Self::RequirementUnmet => "requirement_unmet",
+            Self::InsufficientScope => "insufficient_scope",
             Self::TokenRepeated => "token_repeated",
             Self::TokenMalformed => "token_malformed",
             Self::TokenAlgorithm => "token_algorithm",
@@ -71,6 +79,18 @@ impl decision::Reason for Reason {
             Self::TokenAudience => "token_audience",
             Self::PathAmbiguous => "path_ambiguous",
         }
+    }
+
+    fn by_rule(self) -> bool {
+        matches!(
+            self,
+            Self::Allowed
+                | Self::Denied
+                | Self::PathAmbiguous
+                | Self::Unauthenticated
+                | Self::RequirementUnmet
+                | Self::InsufficientScope
+        )
     }
 }
 
@@ -90,9 +110,14 @@ impl Reason {
     pub(crate) fn answer(self) -> Option<Answer> {
         let (status, grpc_status, challenge) = match self {
             Self::Allowed => return None,
-            Self::Denied | Self::NotAllowed | Self::PathAmbiguous => {
+            Self::Denied | Self::NotAllowed | Self::PathAmbiguous | Self::RequirementUnmet => {
                 (403, GrpcStatus::PermissionDenied, None)
             }
+            Self::InsufficientScope => (
+                403,
+                GrpcStatus::PermissionDenied,
+                Some(r#"Bearer realm="outrigger", error="insufficient_scope""#),
+            ),
             Self::Unauthenticated => {
                 (401, GrpcStatus::Unauthenticated, Some(r#"Bearer realm="outrigger""#))
             }
@@ -125,15 +150,17 @@ mod tests {
     #[test]
     fn every_reason_has_a_word_of_its_own() {
         let words: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-        assert_eq!(words.len(), 14);
+        assert_eq!(words.len(), Reason::ALL.len());
     }
 
     #[test]
-    fn only_a_missing_or_bad_token_is_challenged() {
+    fn only_a_missing_bad_or_weak_token_is_challenged() {
         for reason in Reason::ALL {
             let answer = reason.answer();
             let challenged = answer.is_some_and(|answer| answer.challenge.is_some());
-            assert_eq!(challenged, answer.is_some_and(|answer| answer.status == 401), "{reason:?}");
+            let about_token = *reason == Reason::InsufficientScope
+                || answer.is_some_and(|answer| answer.status == 401);
+            assert_eq!(challenged, about_token, "{reason:?}");
         }
     }
 }

@@ -163,6 +163,34 @@ fn an_ambiguous_principal_is_denied_and_not_allowed() {
 }
 
 #[test]
+fn what_is_noted_is_counted_by_rule() {
+    let policies = json!([
+        { "name": "seen", "action": "AUDIT", "rules": [{}, { "to": [{ "operation": { "methods": ["PUT"] } }] }] },
+        { "name": "soon", "action": "DENY", "dryRun": true, "rules": [{}] },
+    ]);
+    let document = json!({ "policies": policies }).to_string();
+    let mut metrics = Metrics::default();
+    let authz = Authz::configure(document.as_bytes(), &mut metrics).unwrap();
+    let outcome = ask(&authz, &[], &World::default().ports());
+    assert_eq!(outcome.verdict, Verdict::Continue);
+    let counted: Vec<String> = outcome
+        .counts
+        .iter()
+        .map(|count| match count {
+            filter_core::Count::Add(series, 1) => metrics.stat(*series).unwrap().1,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        counted,
+        [
+            "outrigger_authz_audit_total.rule=.=seen:0;.;",
+            "outrigger_authz_dry_run_total.rule=.=soon:0;.;reason=.=denied;.;",
+        ]
+    );
+}
+
+#[test]
 fn a_configuration_of_any_bytes_is_refused_or_decides() {
     use proptest::prelude::*;
     proptest!(|(document in prop::collection::vec(any::<u8>(), 0..100))| {
@@ -172,10 +200,11 @@ fn a_configuration_of_any_bytes_is_refused_or_decides() {
 
 #[test]
 fn there_are_no_more_rules_than_can_be_counted() {
-    let rules = vec![json!({}); 2000];
+    let rules = vec![json!({}); 4000];
     let policies = json!({ "policies": [{ "name": "many", "rules": rules }] });
     let document = policies.to_string();
-    let invalid = Authz::configure(document.as_bytes(), &mut Metrics::default()).unwrap_err();
+    let refused = Authz::configure(document.as_bytes(), &mut Metrics::default());
+    let invalid = refused.err().unwrap();
     assert_eq!(invalid.pointer, "/policies");
     assert!(invalid.found.contains("metric series"), "{invalid}");
 }

@@ -60,6 +60,28 @@ pub(crate) fn authz(cache: TokenCache) -> Vec<Value> {
     vec![authn, rbac("DENY", &deny), rbac("ALLOW", &allow)]
 }
 
+/// The names of so many policies, and with what the paths begin that each allows.
+pub(crate) fn crowd(count: usize) -> impl Iterator<Item = (String, String)> {
+    (1..=count).map(move |number| {
+        let service = if number == count { "checkout" } else { &format!("service-{number}") };
+        (format!("p{number:04}"), format!("/{service}/"))
+    })
+}
+
+/// `rbac` with so many policies.
+pub(crate) fn rbac(count: usize) -> Value {
+    let get = json!({"header": {"name": ":method", "string_match": {"exact": "GET"}}});
+    let policies: serde_json::Map<String, Value> = crowd(count)
+        .map(|(name, prefix)| {
+            let path = json!({"url_path": {"path": {"prefix": prefix}}});
+            let both = json!({"and_rules": {"rules": [get, path]}});
+            (name, json!({"permissions": [both], "principals": [{"any": true}]}))
+        })
+        .collect();
+    let rules = json!({"action": "ALLOW", "policies": policies});
+    filter("rbac", "rbac.v3.RBAC", &json!({"rules": rules}))
+}
+
 /// `local_ratelimit` with one descriptor for each API key that there is.
 pub(crate) fn ratelimit(bucket: &Bucket) -> Value {
     let tokens = |number: u32| {

@@ -24,6 +24,17 @@ pub(crate) fn authz() -> Plugin {
     Plugin::shipped("authz", &guarding())
 }
 
+/// Allows so many things, each by a policy of its own, and of the last of them the bench makes use.
+pub(crate) fn crowd(count: usize) -> Plugin {
+    let policies: Vec<Value> = crate::bench::native::crowd(count)
+        .map(|(name, prefix)| {
+            let operation = json!({"methods": ["GET"], "paths": [format!("{prefix}*")]});
+            json!({"name": name, "rules": [{"to": [{"operation": operation}]}]})
+        })
+        .collect();
+    Plugin::shipped("authz", &json!({"policies": policies}))
+}
+
 /// Limits each API key.
 pub(crate) fn ratelimit(bucket: &Bucket) -> Plugin {
     Plugin::shipped("ratelimit", &limiting(bucket))

@@ -152,6 +152,15 @@ pub fn scenarios() -> Vec<Scenario> {
         probes: guarded.clone(),
         ..plain(name, "jwt_authn, rbac × 2", natives(native::authz(cache)))
     };
+    let crowd = |name, native, count| Scenario {
+        probes: forbidden.clone(),
+        native: Some(native),
+        ..plain(name, "authz", vec![Link::Ours(ours::crowd(count))])
+    };
+    let native_crowd = |name, count| Scenario {
+        probes: forbidden.clone(),
+        ..plain(name, "rbac", natives([native::rbac(count)]))
+    };
     let full = |name, chain, links| Scenario {
         asks: versions.clone(),
         probes: guarded.clone(),
@@ -187,6 +196,12 @@ pub fn scenarios() -> Vec<Scenario> {
         native_authz("native: authz, fresh ES256", TokenCache::Off, &fresh_es256),
         authz("authz, denying", "native: authz, denying", &forbidden),
         native_authz("native: authz, denying", TokenCache::On, &forbidden),
+        crowd("10 policies", "native: 10 policies", 10),
+        native_crowd("native: 10 policies", 10),
+        crowd("100 policies", "native: 100 policies", 100),
+        native_crowd("native: 100 policies", 100),
+        crowd("1,000 policies", "native: 1,000 policies", 1000),
+        native_crowd("native: 1,000 policies", 1000),
         Scenario {
             witness: Some("rule=.=plenty;.;reason=.=admitted;"),
             native: Some("native: ratelimit"),

@@ -1,13 +1,13 @@
 //! The document's shape.
 
-use filter_core::Rule as RuleName;
 use filter_core::config::Object;
 use filter_core::headers::OwnedHeader;
-use filter_core::matching::{NonEmpty, Operation, StringPattern};
+use filter_core::matching::NonEmpty;
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
 
-use crate::policy::Attribute;
+use super::policy::raw::RawPolicy;
+use crate::answer::RawForm;
 use crate::token::ClaimPath;
 
 #[derive(Debug, Deserialize)]
@@ -15,6 +15,26 @@ use crate::token::ClaimPath;
 pub(super) struct Raw {
     pub(super) jwt_rules: Option<NonEmpty<Object<RawIssuer>>>,
     pub(super) policies: Option<NonEmpty<Object<RawPolicy>>>,
+    pub(super) compat: Option<Compat>,
+    pub(super) trust_domain: Option<Name>,
+    pub(super) trust_domain_aliases: Option<NonEmpty<Name>>,
+    pub(super) direct_remote_ip: Option<DirectRemoteIp>,
+    pub(super) deny: Option<Object<RawForm>>,
+    pub(super) debug_header: Option<OwnedHeader>,
+}
+
+/// Whose reading of policies holds.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Compat {
+    Istio,
+}
+
+/// Where the address at the other end of the connection is to be had.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum DirectRemoteIp {
+    FilterState,
 }
 
 #[derive(Debug, Deserialize)]
@@ -33,58 +53,6 @@ pub(super) struct RawIssuer {
 pub(super) struct RawClaimHeader {
     pub(super) header: OwnedHeader,
     pub(super) claim: DottedClaim,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct RawPolicy {
-    pub(super) name: RuleName,
-    #[serde(default)]
-    pub(super) action: Action,
-    pub(super) rules: Option<NonEmpty<Object<RawRule>>>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub(super) enum Action {
-    #[default]
-    Allow,
-    Deny,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct RawRule {
-    pub(super) from: Option<NonEmpty<Object<RawFrom>>>,
-    pub(super) to: Option<NonEmpty<Object<RawTo>>>,
-    pub(super) when: Option<NonEmpty<Object<RawCondition>>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct RawFrom {
-    pub(super) source: Object<RawSource>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct RawSource {
-    pub(super) request_principals: Option<NonEmpty<StringPattern>>,
-    pub(super) not_request_principals: Option<NonEmpty<StringPattern>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct RawTo {
-    pub(super) operation: Object<Operation>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct RawCondition {
-    pub(super) key: Key,
-    pub(super) values: Option<NonEmpty<StringPattern>>,
-    pub(super) not_values: Option<NonEmpty<StringPattern>>,
 }
 
 /// The items of a list that may be left out.
@@ -116,8 +84,3 @@ text!(
     "a string that is not empty"
 );
 text!(DottedClaim(ClaimPath), ClaimPath::dotted, "a claim, nested ones as `outer.inner`");
-text!(
-    Key(Attribute),
-    Attribute::parse,
-    "`request.auth.claims[NAME]`, `request.auth.principal`, `request.auth.audiences` or `request.auth.presenter`"
-);

@@ -110,8 +110,13 @@ impl ClaimPath {
         names.iter().all(|name| !name.is_empty()).then_some(Self(names))
     }
 
+    /// Whether the claim says what a token is good for (RFC 8693 §4.2).
+    pub(crate) fn is_scope(&self) -> bool {
+        matches!(self.0.as_slice(), [name] if matches!(name.as_str(), "scope" | "scp" | "permission"))
+    }
+
     /// The claim's value, if it is there.
-    fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
+    pub(crate) fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
         let (last, outer) = self.0.split_last()?;
         outer.iter().try_fold(&claims.0, |object, name| object.get(name)?.as_object())?.get(last)
     }
@@ -144,7 +149,7 @@ impl ClaimPath {
 }
 
 /// A number without a fraction that is zero: `1e3` and `1000.0` are `1000`.
-fn decimal(number: &Number) -> String {
+pub(crate) fn decimal(number: &Number) -> String {
     let whole = number.as_f64().filter(|_| number.is_f64()).filter(|float| float.fract() == 0.0);
     whole.map_or_else(|| number.to_string(), |whole| format!("{whole}"))
 }

@@ -12,7 +12,7 @@ mod key;
 
 use filter_core::{Edit, HeaderName, Headers, Ports};
 
-pub(crate) use claims::{ClaimPath, Claims};
+pub(crate) use claims::{ClaimPath, Claims, decimal};
 use compact::Compact;
 pub(crate) use jwks::InvalidKeySet;
 use key::Key;

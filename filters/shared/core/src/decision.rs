@@ -108,6 +108,11 @@ pub trait Reason: Copy + PartialEq + 'static {
 
     /// The word: lower-case letters and underscores. A promise to users.
     fn as_str(self) -> &'static str;
+
+    /// Whether a configured rule can be what decides so. Where none can, no series is made for it with every rule.
+    fn by_rule(self) -> bool {
+        true
+    }
 }
 
 /// All decisions that a filter can take: every rule with every reason, known at load.
@@ -115,7 +120,10 @@ pub trait Reason: Copy + PartialEq + 'static {
 pub struct Ledger {
     filter: &'static str,
     rules: Vec<Rule>,
-    family: Family,
+    /// By no rule, for every reason.
+    none: Family,
+    /// By a rule, for the reasons that rules have.
+    by_rule: Option<Family>,
 }
 
 impl Ledger {
@@ -129,38 +137,52 @@ impl Ledger {
         metrics: &mut Metrics,
     ) -> Result<Self, InvalidMetric> {
         let label = |text: &str| LabelValue::parse(text).ok_or(InvalidMetric::Name);
-        let mut names = vec![label(Rule::NONE)?];
-        for rule in &rules {
-            names.push(label(rule.as_str())?);
-        }
-        let reasons = R::ALL.iter().map(|r| label(r.as_str())).collect::<Result<Vec<_>, _>>()?;
+        let reasons = |some: fn(&R) -> bool| {
+            let reasons = R::ALL.iter().filter(|reason| some(reason));
+            reasons.map(|reason| label(reason.as_str())).collect::<Result<Vec<_>, _>>()
+        };
+        let names: Vec<LabelValue> =
+            rules.iter().map(|rule| label(rule.as_str())).collect::<Result<_, _>>()?;
         let name = format!("outrigger_{filter}_decisions_total");
-        let family = metrics.counter(&name, vec![("rule", names), ("reason", reasons)])?;
-        Ok(Self { filter, rules, family })
+        let mut family =
+            |rules, reasons| metrics.counter(&name, vec![("rule", rules), ("reason", reasons)]);
+        let none = family(vec![label(Rule::NONE)?], reasons(|_| true)?)?;
+        let by_rule = (!names.is_empty())
+            .then(|| family(names, reasons(|reason| reason.by_rule())?))
+            .transpose()?;
+        Ok(Self { filter, rules, none, by_rule })
     }
 
     /// The decision of the rule at `index` of those the ledger was opened with.
     #[must_use]
     pub fn by<R: Reason>(&self, index: usize, reason: R) -> Decision {
-        match self.rules.get(index) {
-            Some(rule) => self.entry(rule.clone(), index.saturating_add(1), reason),
-            None => self.by_none(reason),
-        }
+        let (Some(rule), Some(family), true) =
+            (self.rules.get(index), &self.by_rule, reason.by_rule())
+        else {
+            return self.by_none(reason);
+        };
+        let ours = R::ALL.iter().filter(|reason| reason.by_rule());
+        self.entry(rule.clone(), reason, family.series(&[index, position(ours, reason)]))
     }
 
     /// The decision that no configured rule took.
     #[must_use]
     pub fn by_none<R: Reason>(&self, reason: R) -> Decision {
-        self.entry(Rule::none(), 0, reason)
+        self.entry(Rule::none(), reason, self.none.series(&[0, position(R::ALL.iter(), reason)]))
     }
 
-    fn entry<R: Reason>(&self, rule: Rule, label: usize, reason: R) -> Decision {
-        let position = R::ALL.iter().position(|other| *other == reason).unwrap_or_default();
-        Decision {
-            filter: self.filter,
-            rule,
-            reason: reason.as_str(),
-            series: self.family.series(&[label, position]),
-        }
+    /// The name of the rule at `index`, if the ledger was opened with one.
+    #[must_use]
+    pub fn rule(&self, index: usize) -> Option<&Rule> {
+        self.rules.get(index)
     }
+
+    fn entry<R: Reason>(&self, rule: Rule, reason: R, series: Series) -> Decision {
+        Decision { filter: self.filter, rule, reason: reason.as_str(), series }
+    }
+}
+
+/// Where a reason stands among others.
+fn position<'a, R: Reason>(mut among: impl Iterator<Item = &'a R>, reason: R) -> usize {
+    among.position(|other| *other == reason).unwrap_or_default()
 }

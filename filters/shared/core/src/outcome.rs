@@ -87,10 +87,16 @@ pub struct Reply {
 /// A gRPC status code that a filter may answer with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrpcStatus {
+    /// 3, for 400.
+    InvalidArgument = 3,
+    /// 5, for 404, when a refusal is to look like an absence.
+    NotFound = 5,
     /// 7, for 403.
     PermissionDenied = 7,
     /// 8, for 429.
     ResourceExhausted = 8,
+    /// 12, for 404 and 501, when a method is to look absent.
+    Unimplemented = 12,
     /// 13, for 500.
     Internal = 13,
     /// 14, for 503.

@@ -86,6 +86,17 @@ impl<'a> View<'a> {
 pub enum Attribute {
     /// `source.address`: the client's `ip:port`, from X-Forwarded-For as far as the proxy is told to trust it.
     SourceAddress,
+    /// `destination.address`: the `ip:port` that the client connected to.
+    DestinationAddress,
+    /// `destination.port`: its port.
+    DestinationPort,
+    /// `connection.requested_server_name`: the name that the client asked for in its TLS greeting (SNI).
+    RequestedServerName,
+    /// `connection.uri_san_peer_certificate`: the first URI of the client's certificate. The proxy tells no other.
+    PeerUri,
+    /// `filter_state['outrigger.direct_remote_ip']`: the address at the other end of the connection, if a
+    /// `set_filter_state` filter before us left it there. There is no attribute for it.
+    DirectRemoteIp,
     /// `request.duration`: nanoseconds from the first byte of the request to the last of the response. Log phase.
     RequestDuration,
     /// `response.code`: the status sent downstream; absent when the client left first.
@@ -104,6 +115,9 @@ pub enum Attribute {
     FilterState(&'static str),
 }
 
+/// Where a native filter leaves the address at the other end of the connection, for [`Attribute::DirectRemoteIp`].
+pub const DIRECT_REMOTE_IP: &str = "outrigger.direct_remote_ip";
+
 /// What an attribute's bytes mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -119,6 +133,11 @@ impl Attribute {
     pub fn path(self) -> Vec<&'static str> {
         match self {
             Self::SourceAddress => vec!["source", "address"],
+            Self::DestinationAddress => vec!["destination", "address"],
+            Self::DestinationPort => vec!["destination", "port"],
+            Self::RequestedServerName => vec!["connection", "requested_server_name"],
+            Self::PeerUri => vec!["connection", "uri_san_peer_certificate"],
+            Self::DirectRemoteIp => vec!["filter_state", DIRECT_REMOTE_IP],
             Self::RequestDuration => vec!["request", "duration"],
             Self::ResponseCode => vec!["response", "code"],
             Self::ResponseCodeDetails => vec!["response", "code_details"],
@@ -135,11 +154,16 @@ impl Attribute {
     pub fn kind(self) -> Kind {
         match self {
             Self::SourceAddress
+            | Self::DestinationAddress
+            | Self::RequestedServerName
+            | Self::PeerUri
+            | Self::DirectRemoteIp
             | Self::ResponseCodeDetails
             | Self::RouteName
             | Self::ClusterName
             | Self::FilterState(_) => Kind::Text,
-            Self::RequestDuration
+            Self::DestinationPort
+            | Self::RequestDuration
             | Self::ResponseCode
             | Self::ResponseFlags
             | Self::ResponseGrpcStatus => Kind::Number,

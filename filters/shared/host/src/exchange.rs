@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 
-use filter_core::view::{Attribute, Exchange, Kind, Value};
+use filter_core::view::{Attribute, DIRECT_REMOTE_IP, Exchange, Kind, Value};
 use filter_core::{Filter, HeaderMap, Phase};
 
 use crate::abi::{self, Map};
@@ -64,6 +64,10 @@ fn cel_list(attributes: &[Attribute]) -> String {
         .map(|attribute| match attribute {
             Attribute::FilterState(name) => {
                 format!("'wasm.{name}' in filter_state ? filter_state['wasm.{name}'] : b''")
+            }
+            Attribute::DirectRemoteIp => {
+                let key = DIRECT_REMOTE_IP;
+                format!("'{key}' in filter_state ? filter_state['{key}'] : b''")
             }
             _ => {
                 let path = attribute.path().join(".");

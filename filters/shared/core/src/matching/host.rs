@@ -19,6 +19,18 @@ impl HostPattern {
         StringPattern::parse(&text.to_ascii_lowercase()).map(Self)
     }
 
+    /// The pattern that Istio reads in `text` (see [`StringPattern::as_in_istio`]).
+    #[must_use]
+    pub fn as_in_istio(text: &str) -> Option<Self> {
+        StringPattern::as_in_istio(&text.to_ascii_lowercase()).map(Self)
+    }
+
+    /// The pattern as one of strings, in lower case.
+    #[must_use]
+    pub fn pattern(&self) -> &StringPattern {
+        &self.0
+    }
+
     /// Whether a host matches; unknown when there is none that all servers would read alike.
     #[must_use]
     pub fn matches(&self, host: Option<&Host<'_>>) -> Truth {
@@ -76,7 +88,15 @@ impl<'a> Host<'a> {
         Some(Self { name, port })
     }
 
-    fn with_port(&self) -> Cow<'_, [u8]> {
+    /// The name, in lower case, without port and without a dot at its end.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// The name, and the port if there is one.
+    #[must_use]
+    pub fn with_port(&self) -> Cow<'_, [u8]> {
         match self.port {
             Some(port) => Cow::Owned([&self.name, &b":"[..], port].concat()),
             None => Cow::Borrowed(&self.name),

@@ -2,6 +2,7 @@
 //! [`string::StringPattern`], [`path::PathPattern`] and [`host::HostPattern`], decided in three values.
 
 pub mod host;
+pub mod ip;
 pub mod operation;
 pub mod path;
 pub mod string;
@@ -13,6 +14,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 pub use host::HostPattern;
+pub use ip::IpBlock;
 pub use operation::{Operation, RequestLine};
 pub use path::{Ambiguous, PathPattern};
 pub use string::StringPattern;
@@ -84,6 +86,11 @@ impl<T> NonEmpty<T> {
     /// The items, at least one.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.0.iter()
+    }
+
+    /// Each item made into others, at least one of them each; an item that is made into none is lost.
+    pub fn flat_map<U>(self, make: impl Fn(T) -> Vec<U>) -> NonEmpty<U> {
+        NonEmpty(self.0.into_iter().flat_map(make).collect())
     }
 
     /// The items as a vector.

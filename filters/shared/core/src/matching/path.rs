@@ -119,6 +119,24 @@ impl PathPattern {
         reachable.then_some(Self::String(pattern))
     }
 
+    /// The pattern that Istio reads in `text`, with no regard to whether a canonical path can match.
+    #[must_use]
+    pub fn as_in_istio(text: &str) -> Option<Self> {
+        if text.contains(['{', '}']) {
+            return PathTemplate::parse(text).map(Self::Template);
+        }
+        StringPattern::as_in_istio(text).map(Self::String)
+    }
+
+    /// Whether Envoy would say that a path as sent, without its query, matches.
+    #[must_use]
+    pub fn matches_as_in_envoy(&self, path: &[u8]) -> bool {
+        match self {
+            Self::String(pattern) => pattern.matches(path),
+            Self::Template(template) => template.matches_as_in_envoy(path),
+        }
+    }
+
     /// Whether a canonical path matches; unknown when the path is ambiguous.
     #[must_use]
     pub fn matches(&self, path: Result<&[u8], Ambiguous>) -> Truth {

@@ -32,6 +32,19 @@ impl StringPattern {
         }
     }
 
+    /// The pattern that Istio reads in `text`: as [`StringPattern::parse`], but one asterisk at an end is a wildcard, the
+    /// first of two, and any other stands for itself.
+    #[must_use]
+    pub fn as_in_istio(text: &str) -> Option<Self> {
+        match (text.strip_prefix('*'), text.strip_suffix('*')) {
+            _ if text.is_empty() => None,
+            _ if text == "*" => Some(Self::Present),
+            (Some(suffix), _) => Some(Self::Suffix(suffix.into())),
+            (None, Some(prefix)) => Some(Self::Prefix(prefix.into())),
+            (None, None) => Some(Self::Exact(text.into())),
+        }
+    }
+
     /// Whether `value` matches.
     #[must_use]
     pub fn matches(&self, value: &[u8]) -> bool {
@@ -80,5 +93,17 @@ mod tests {
         for pattern in ["", "a*b", "*a*", "**"] {
             assert_eq!(StringPattern::parse(pattern), None, "{pattern}");
         }
+    }
+
+    #[test]
+    fn istio_takes_an_asterisk_elsewhere_for_itself() {
+        let matches = |pattern: &str, value: &str| {
+            StringPattern::as_in_istio(pattern).unwrap().matches(value.as_bytes())
+        };
+        assert!(matches("a*b", "a*b"));
+        assert!(!matches("a*b", "axb"));
+        assert!(matches("*a*", "xa*"));
+        assert!(!matches("*a*", "xax"));
+        assert_eq!(StringPattern::as_in_istio(""), None);
     }
 }

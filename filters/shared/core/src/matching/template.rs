@@ -10,6 +10,17 @@ pub struct PathTemplate {
     head: Vec<Segment>,
     /// What follows a `{**}`, if there is one.
     tail: Option<Vec<Segment>>,
+    /// The names of variables, and which segment each stands for.
+    names: Vec<(String, Place)>,
+}
+
+/// Which segment of a path a variable stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// So many from the first.
+    Head(usize),
+    /// So many after the `{**}`.
+    Tail(usize),
 }
 
 /// One segment of a template.
@@ -23,7 +34,7 @@ pub enum Segment {
 
 impl Segment {
     fn parse(text: &str) -> Option<Self> {
-        match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        match variable(text) {
             Some("*") => Some(Self::One),
             Some(name) => {
                 let word = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -42,13 +53,32 @@ impl Segment {
     }
 }
 
+/// What stands between the braces of a segment that is a variable.
+fn variable(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
+/// Whether Envoy lets a variable stand for this byte, besides the slash (seen with its `uri_template` extension in 1.40:
+/// `pchar` of RFC 3986).
+fn in_envoys_variables(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;:@=".contains(&byte)
+}
+
 impl PathTemplate {
     /// The template that `text` writes, if it begins with `/` and every brace is a whole segment.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut head = Vec::new();
         let mut tail: Option<Vec<Segment>> = None;
+        let mut names = Vec::new();
         for part in text.strip_prefix('/')?.split('/') {
+            if let Some(name) = variable(part).filter(|name| !name.starts_with('*')) {
+                let place = match &tail {
+                    None => Place::Head(head.len()),
+                    Some(tail) => Place::Tail(tail.len()),
+                };
+                names.push((name.to_owned(), place));
+            }
             match (part, &mut tail) {
                 ("{**}", None) => tail = Some(Vec::new()),
                 ("{**}", Some(_)) => return None,
@@ -56,7 +86,7 @@ impl PathTemplate {
                 (part, Some(tail)) => tail.push(Segment::parse(part)?),
             }
         }
-        let template = Self { text: text.to_owned(), head, tail };
+        let template = Self { text: text.to_owned(), head, tail, names };
         template.is_reachable().then_some(template)
     }
 
@@ -90,6 +120,46 @@ impl PathTemplate {
     #[must_use]
     pub fn tail(&self) -> Option<&[Segment]> {
         self.tail.as_deref()
+    }
+
+    /// Whether exactly one variable has this name.
+    #[must_use]
+    pub fn names_once(&self, name: &str) -> bool {
+        self.names.iter().filter(|(other, _)| other == name).count() == 1
+    }
+
+    /// The segment that the variable of this name stands for in a path that matches.
+    #[must_use]
+    pub fn segment<'p>(&self, name: &str, path: &'p [u8]) -> Option<&'p [u8]> {
+        let (_, place) = self.names.iter().find(|(other, _)| other == name)?;
+        let mut segments = path.strip_prefix(b"/")?.split(|byte| *byte == b'/');
+        match (place, &self.tail) {
+            (Place::Head(at), _) => segments.nth(*at),
+            (Place::Tail(at), Some(tail)) => {
+                segments.rev().nth(tail.len().checked_sub(at.saturating_add(1))?)
+            }
+            (Place::Tail(_), None) => None,
+        }
+    }
+
+    /// Whether Envoy would say that a path as sent, without its query, matches: there, variables stand for fewer bytes.
+    #[must_use]
+    pub fn matches_as_in_envoy(&self, path: &[u8]) -> bool {
+        let Some(rest) = path.strip_prefix(b"/").filter(|_| self.matches(path)) else {
+            return false;
+        };
+        let mut segments: Vec<&[u8]> = rest.split(|byte| *byte == b'/').collect();
+        let literals = self.tail.iter().flatten().rev();
+        for expected in literals {
+            let segment = segments.pop().unwrap_or_default();
+            if *expected == Segment::One && !segment.iter().all(|byte| in_envoys_variables(*byte)) {
+                return false;
+            }
+        }
+        segments.iter().enumerate().all(|(position, segment)| match self.head.get(position) {
+            Some(Segment::Literal(_)) => true,
+            Some(Segment::One) | None => segment.iter().all(|byte| in_envoys_variables(*byte)),
+        })
     }
 
     /// Whether a canonical path matches.
@@ -148,6 +218,34 @@ mod tests {
                 matches,
                 "{template} on {path}"
             );
+        }
+    }
+
+    #[test]
+    fn a_variable_gives_its_segment() {
+        let template = PathTemplate::parse("/t/{tenant}/{**}/v/{version}/end").unwrap();
+        let path = b"/t/acme/a/b/v/7/end";
+        assert!(template.matches(path));
+        assert_eq!(template.segment("tenant", path), Some(&b"acme"[..]));
+        assert_eq!(template.segment("version", path), Some(&b"7"[..]));
+        assert_eq!(template.segment("other", path), None);
+        assert!(template.names_once("tenant") && !template.names_once("other"));
+        assert!(!PathTemplate::parse("/{a}/{a}").unwrap().names_once("a"));
+    }
+
+    #[test]
+    fn envoys_variables_stand_for_fewer_bytes() {
+        let template = PathTemplate::parse("/odata/{*}/{**}/{id}").unwrap();
+        for (path, envoy) in [
+            ("/odata/Products(1)/x/y", true),
+            ("/odata/a%20b//y", true),
+            ("/odata/\u{ff}/x/y", false),
+            ("/odata/a/\u{ff}/y", false),
+            ("/odata/a/x/\u{ff}", false),
+            ("/odata/a/x|/y", false),
+        ] {
+            assert!(template.matches(path.as_bytes()), "{path}");
+            assert_eq!(template.matches_as_in_envoy(path.as_bytes()), envoy, "{path}");
         }
     }
 

@@ -1,0 +1,208 @@
+//! How a refusal is worded: what the policy's author chose, or a line of text.
+
+use filter_core::config::Object;
+use filter_core::headers::OwnedHeader;
+use filter_core::matching::NonEmpty;
+use filter_core::outcome::GrpcStatus;
+use filter_core::{HeaderName, Invalid, Reply};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::Reason;
+
+/// How refusals of a policy are worded, in the document (`deny`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RawForm {
+    status: Option<u16>,
+    grpc_status: Option<RawGrpcStatus>,
+    headers: Option<NonEmpty<Object<RawHeader>>>,
+    body: Option<String>,
+    problem: Option<Object<RawProblem>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawHeader {
+    name: OwnedHeader,
+    value: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawProblem {
+    r#type: Option<String>,
+    title: Option<String>,
+    detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum RawGrpcStatus {
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unimplemented,
+    Internal,
+    Unavailable,
+    Unauthenticated,
+}
+
+/// How refusals are worded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Form {
+    status: Option<u16>,
+    grpc_status: Option<GrpcStatus>,
+    headers: Vec<(HeaderName, Vec<u8>)>,
+    body: Body,
+}
+
+/// The body of a refusal.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Body {
+    /// `authz: REASON`.
+    #[default]
+    Reason,
+    /// This text.
+    Text(String),
+    /// A problem (RFC 9457): its type, title and detail.
+    Problem(Option<String>, Option<String>, Option<String>),
+}
+
+impl RawForm {
+    /// # Errors
+    /// When the answer is none, or could not be sent.
+    pub(crate) fn compile(self, pointer: &str) -> Result<Form, Invalid> {
+        if let Some(status) = self.status.filter(|status| !(400..=599).contains(status)) {
+            let pointer = format!("{pointer}/status");
+            return Err(Invalid::at(pointer, "a status of 400 to 599", status.to_string()));
+        }
+        let mut headers = Vec::new();
+        let raw = self.headers.into_iter().flat_map(NonEmpty::into_vec);
+        for (index, Object(RawHeader { name, value })) in raw.enumerate() {
+            if value.contains(char::is_control) {
+                let pointer = format!("{pointer}/headers/{index}/value");
+                return Err(Invalid::at(pointer, "no control characters", format!("{value:?}")));
+            }
+            headers.push((name.0, value.into_bytes()));
+        }
+        let body = match (self.body, self.problem) {
+            (Some(_), Some(_)) => {
+                return Err(Invalid::at(pointer, "`body` or `problem`", "both"));
+            }
+            (Some(text), None) => Body::Text(text),
+            (None, Some(Object(RawProblem { r#type, title, detail }))) => {
+                Body::Problem(r#type, title, detail)
+            }
+            (None, None) => Body::Reason,
+        };
+        let grpc_status = self.grpc_status.map(|status| match status {
+            RawGrpcStatus::InvalidArgument => GrpcStatus::InvalidArgument,
+            RawGrpcStatus::NotFound => GrpcStatus::NotFound,
+            RawGrpcStatus::PermissionDenied => GrpcStatus::PermissionDenied,
+            RawGrpcStatus::ResourceExhausted => GrpcStatus::ResourceExhausted,
+            RawGrpcStatus::Unimplemented => GrpcStatus::Unimplemented,
+            RawGrpcStatus::Internal => GrpcStatus::Internal,
+            RawGrpcStatus::Unavailable => GrpcStatus::Unavailable,
+            RawGrpcStatus::Unauthenticated => GrpcStatus::Unauthenticated,
+        });
+        Ok(Form { status: self.status, grpc_status, headers, body })
+    }
+}
+
+impl Form {
+    /// The reply to a request that is refused for a reason. What is about a token keeps its status, which the challenge
+    /// belongs to (RFC 6750 §3), and takes the headers and the kind of body.
+    pub(crate) fn reply(&self, reason: Reason, scopes: Option<&str>) -> Option<Reply> {
+        let answer = reason.answer()?;
+        let (status, grpc_status) = if answer.challenge.is_some() {
+            (answer.status, answer.grpc_status)
+        } else {
+            (self.status.unwrap_or(answer.status), self.grpc_status.unwrap_or(answer.grpc_status))
+        };
+        let mut headers = self.headers.clone();
+        if let Some(challenge) = answer.challenge {
+            let value = match scopes {
+                Some(scopes) => format!("{challenge}, scope=\"{scopes}\""),
+                None => challenge.to_owned(),
+            };
+            headers.push((HeaderName::literal("www-authenticate"), value.into_bytes()));
+        }
+        let word = filter_core::decision::Reason::as_str(reason);
+        let body = match &self.body {
+            Body::Reason => format!("authz: {word}"),
+            Body::Text(text) => text.clone(),
+            Body::Problem(kind, title, detail) => {
+                let kind_of = HeaderName::literal("content-type");
+                headers.push((kind_of, b"application/problem+json".to_vec()));
+                problem(status, word, kind.as_deref(), title.as_deref(), detail.as_deref())
+            }
+        };
+        let body = body.into_bytes();
+        Some(Reply { status, grpc_status, headers, body, details: String::new() })
+    }
+}
+
+/// A problem in JSON (RFC 9457 §3), with the reason as a member of ours.
+fn problem(
+    status: u16,
+    reason: &str,
+    kind: Option<&str>,
+    title: Option<&str>,
+    detail: Option<&str>,
+) -> String {
+    let title = title.unwrap_or(match status {
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        503 => "Service Unavailable",
+        _ => "Request refused",
+    });
+    let mut problem = json!({
+        "type": kind.unwrap_or("about:blank"),
+        "title": title,
+        "status": status,
+        "reason": reason,
+    });
+    if let (Some(detail), Some(members)) = (detail, problem.as_object_mut()) {
+        members.insert("detail".to_owned(), detail.into());
+    }
+    problem.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(text: &str) -> Form {
+        serde_json::from_str::<RawForm>(text).unwrap().compile("/deny").unwrap()
+    }
+
+    #[test]
+    fn a_refusal_has_the_status_of_its_policy_in_both_protocols() {
+        let form = form(r#"{ "status": 404, "grpcStatus": "NOT_FOUND", "body": "no" }"#);
+        let reply = form.reply(Reason::Denied, None).unwrap();
+        assert_eq!(
+            (reply.status, reply.grpc_status, reply.body),
+            (404, GrpcStatus::NotFound, b"no".to_vec())
+        );
+        assert_eq!(form.reply(Reason::Allowed, None), None);
+    }
+
+    #[test]
+    fn a_challenge_keeps_its_status() {
+        let form = form(r#"{ "status": 404, "grpcStatus": "NOT_FOUND", "problem": {} }"#);
+        for (reason, status, grpc_status) in [
+            (Reason::Unauthenticated, 401, GrpcStatus::Unauthenticated),
+            (Reason::TokenExpired, 401, GrpcStatus::Unauthenticated),
+            (Reason::InsufficientScope, 403, GrpcStatus::PermissionDenied),
+        ] {
+            let reply = form.reply(reason, Some("a b")).unwrap();
+            assert_eq!((reply.status, reply.grpc_status), (status, grpc_status));
+            let names: Vec<&str> = reply.headers.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["www-authenticate", "content-type"]);
+            assert!(reply.headers[0].1.ends_with(br#", scope="a b""#));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a request is known by: each thing is looked up once, when a rule first asks.
+
+use std::cell::OnceCell;
+use std::net::IpAddr;
+
+use filter_core::matching::ip;
+use filter_core::{Attribute, Headers, View};
+
+use super::Reading;
+use super::line::Line;
+use super::peer::Peer;
+use crate::token::Identity;
+
+/// An address that a rule may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// The other end of the connection: Istio's `source.ip` and `ipBlocks`.
+    Direct,
+    /// The client, behind proxies that Envoy trusts: `remote.ip` and `remoteIpBlocks`.
+    Remote,
+    /// What the client connected to: `destination.ip`.
+    Destination,
+}
+
+impl Endpoint {
+    /// The attribute that tells it.
+    pub(crate) fn attribute(self) -> Attribute {
+        match self {
+            Self::Direct => Attribute::DirectRemoteIp,
+            Self::Remote => Attribute::SourceAddress,
+            Self::Destination => Attribute::DestinationAddress,
+        }
+    }
+}
+
+/// A request, as far as rules ask about it.
+pub(crate) struct Facts<'a> {
+    /// Its headers.
+    pub(crate) headers: Headers<'a>,
+    /// What it asks for.
+    pub(crate) line: Line<'a>,
+    /// Who sent it, by a token.
+    pub(crate) identity: Option<&'a Identity<'a>>,
+    /// How policies are read.
+    pub(crate) reading: Reading,
+    view: View<'a>,
+    peer: OnceCell<Peer>,
+    direct: OnceCell<Option<IpAddr>>,
+    remote: OnceCell<Option<IpAddr>>,
+    destination: OnceCell<Option<IpAddr>>,
+    port: OnceCell<Option<i64>>,
+    server_name: OnceCell<Option<Vec<u8>>>,
+}
+
+impl<'a> Facts<'a> {
+    /// The facts of the request in `view`.
+    pub(crate) fn new(
+        view: View<'a>,
+        identity: Option<&'a Identity<'a>>,
+        reading: Reading,
+    ) -> Self {
+        let headers = view.request();
+        Self {
+            headers,
+            line: Line::of(headers, reading),
+            identity,
+            reading,
+            view,
+            peer: OnceCell::new(),
+            direct: OnceCell::new(),
+            remote: OnceCell::new(),
+            destination: OnceCell::new(),
+            port: OnceCell::new(),
+            server_name: OnceCell::new(),
+        }
+    }
+
+    /// Who is at the other end of the connection, by its certificate.
+    pub(crate) fn peer(&self) -> &Peer {
+        self.peer.get_or_init(|| Peer::of(self.view.text(Attribute::PeerUri)))
+    }
+
+    /// An address; `None` if the proxy does not tell it, or it is no IP address.
+    pub(crate) fn address(&self, endpoint: Endpoint) -> Option<IpAddr> {
+        let cell = match endpoint {
+            Endpoint::Direct => &self.direct,
+            Endpoint::Remote => &self.remote,
+            Endpoint::Destination => &self.destination,
+        };
+        let read = || ip::address_of(&self.view.text(endpoint.attribute())?);
+        *cell.get_or_init(read)
+    }
+
+    /// The port that the client connected to.
+    pub(crate) fn port(&self) -> Option<i64> {
+        *self.port.get_or_init(|| self.view.number(Attribute::DestinationPort))
+    }
+
+    /// The name that the client asked for in its TLS greeting.
+    pub(crate) fn server_name(&self) -> Option<&[u8]> {
+        let read = || self.view.text(Attribute::RequestedServerName);
+        self.server_name.get_or_init(read).as_deref()
+    }
+}

@@ -1,0 +1,177 @@
+//! Which rules may be about a request: by host, method and where the path begins, so that rules about other things cost
+//! it nothing.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use filter_core::matching::template::Segment;
+use filter_core::matching::{PathPattern, StringPattern};
+
+use super::Rule;
+use super::line::Line;
+use super::operation::Operation;
+
+/// Fewer rules are gone through as fast.
+const WORTH_AN_INDEX: usize = 8;
+/// An operation that names more combinations is found by fewer of its fields.
+const MAX_ENTRIES: usize = 64;
+
+type Bytes = Box<[u8]>;
+
+/// The rules of a list, by host, then method, then path. What has no key is about any.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index {
+    hosts: BTreeMap<Option<Bytes>, BTreeMap<Option<Bytes>, Paths>>,
+    rules: usize,
+}
+
+/// Positions of rules.
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    exact: BTreeMap<Bytes, Vec<usize>>,
+    /// By what the path begins with, up to a slash and with it.
+    under: BTreeMap<Bytes, Vec<usize>>,
+    /// The length of the longest key of `under`.
+    longest: usize,
+    any: Vec<usize>,
+}
+
+/// How a path can be found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Exact(Bytes),
+    Under(Bytes),
+    Any,
+}
+
+impl Index {
+    /// An index over these rules, if they are enough to need one.
+    pub(crate) fn over(rules: &[Rc<Rule>]) -> Option<Self> {
+        if rules.len() < WORTH_AN_INDEX {
+            return None;
+        }
+        let mut index = Self { rules: rules.len(), ..Self::default() };
+        for (at, rule) in rules.iter().enumerate() {
+            if rule.to.is_empty() {
+                index.insert(None, None, Key::Any, at);
+            }
+            for operation in &rule.to {
+                index.add(operation, at);
+            }
+        }
+        Some(index)
+    }
+
+    fn add(&mut self, operation: &Operation, at: usize) {
+        let hosts = exact(operation.hosts.values.as_deref(), |host| host.pattern());
+        let methods = exact(operation.methods.values.as_deref(), |method| method);
+        let paths: Vec<Key> = match &operation.paths.values {
+            None => vec![Key::Any],
+            Some(patterns) => patterns.iter().map(key).collect(),
+        };
+        let mut count = paths.len();
+        let mut affordable = |keys: Vec<Option<Bytes>>| {
+            count = count.saturating_mul(keys.len());
+            if count > MAX_ENTRIES { vec![None] } else { keys }
+        };
+        let (hosts, methods) = (affordable(hosts), affordable(methods));
+        for host in &hosts {
+            for method in &methods {
+                for path in &paths {
+                    self.insert(host.clone(), method.clone(), path.clone(), at);
+                }
+            }
+        }
+    }
+
+    fn insert(&mut self, host: Option<Bytes>, method: Option<Bytes>, path: Key, at: usize) {
+        let paths = self.hosts.entry(host).or_default().entry(method).or_default();
+        match path {
+            Key::Any => paths.any.push(at),
+            Key::Exact(path) => paths.exact.entry(path).or_default().push(at),
+            Key::Under(folder) => {
+                paths.longest = paths.longest.max(folder.len());
+                paths.under.entry(folder).or_default().push(at);
+            }
+        }
+    }
+
+    /// The positions of the rules that may be about this, in order; `None` if all may.
+    pub(crate) fn candidates(&self, line: &Line<'_>) -> Option<Vec<usize>> {
+        let path = line.path().ok()?;
+        let names = line.host_names()?;
+        let names = names.iter().map(|name| Some(&**name)).chain([None]);
+        let mut found = Vec::new();
+        for methods in names.filter_map(|name| self.hosts.get(&name.map(Bytes::from))) {
+            for method in [Some(Bytes::from(line.method)), None] {
+                if let Some(paths) = methods.get(&method) {
+                    paths.collect(path, &mut found);
+                }
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        (found.len() < self.rules).then_some(found)
+    }
+}
+
+impl Paths {
+    fn collect(&self, path: &[u8], found: &mut Vec<usize>) {
+        found.extend(&self.any);
+        found.extend(self.exact.get(path).into_iter().flatten());
+        if self.under.is_empty() {
+            return;
+        }
+        let slashes = path.iter().take(self.longest).enumerate().filter(|(_, byte)| **byte == b'/');
+        for (slash, _) in slashes {
+            let folder = path.get(..=slash).unwrap_or_default();
+            found.extend(self.under.get(folder).into_iter().flatten());
+        }
+    }
+}
+
+/// The values as keys, if all of them are exact.
+fn exact<T>(values: Option<&[T]>, pattern: impl Fn(&T) -> &StringPattern) -> Vec<Option<Bytes>> {
+    let keys: Option<Vec<Option<Bytes>>> = values.and_then(|values| {
+        values
+            .iter()
+            .map(|value| match pattern(value) {
+                StringPattern::Exact(text) => Some(Some(text.as_slice().into())),
+                _ => None,
+            })
+            .collect()
+    });
+    keys.unwrap_or_else(|| vec![None])
+}
+
+fn key(pattern: &PathPattern) -> Key {
+    match pattern {
+        PathPattern::String(StringPattern::Exact(path)) => Key::Exact(path.as_slice().into()),
+        PathPattern::String(StringPattern::Prefix(prefix)) => under(prefix),
+        PathPattern::String(StringPattern::Suffix(_) | StringPattern::Present) => Key::Any,
+        PathPattern::Template(template) => {
+            let mut folder = b"/".to_vec();
+            for segment in template.head() {
+                let Segment::Literal(literal) = segment else { break };
+                folder.extend_from_slice(literal);
+                folder.push(b'/');
+            }
+            // The last segment has no slash behind it.
+            let literal =
+                template.head().iter().all(|segment| matches!(segment, Segment::Literal(_)));
+            if literal && template.tail().is_none() {
+                folder.pop();
+                return Key::Exact(folder.into());
+            }
+            under(&folder)
+        }
+    }
+}
+
+/// The longest folder that all paths with this prefix lie in.
+fn under(prefix: &[u8]) -> Key {
+    match prefix.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => Key::Under(prefix.get(..=slash).unwrap_or_default().into()),
+        None => Key::Any,
+    }
+}

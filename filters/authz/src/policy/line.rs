@@ -1,0 +1,107 @@
+//! What a request asks for: its method, host and path, in the form that policies are read in.
+
+use std::borrow::Cow;
+
+use filter_core::Headers;
+use filter_core::matching::host::Host;
+use filter_core::matching::{Ambiguous, HostPattern, PathPattern, Truth, path};
+
+use super::Reading;
+
+/// The method, host and path of a request. Made once for all rules.
+pub(crate) struct Line<'a> {
+    /// The method, as sent.
+    pub(crate) method: &'a [u8],
+    host: Authority<'a>,
+    path: Result<Cow<'a, [u8]>, Ambiguous>,
+    query: Option<&'a [u8]>,
+    reading: Reading,
+}
+
+/// The host, in one of two forms.
+enum Authority<'a> {
+    /// Canonical; `None` for what is no host.
+    Canonical(Option<Host<'a>>),
+    /// As sent, in lower case.
+    AsSent(Vec<u8>),
+}
+
+impl<'a> Line<'a> {
+    /// What the request with these headers asks for.
+    pub(crate) fn of(headers: Headers<'a>, reading: Reading) -> Self {
+        let raw = headers.path();
+        let (host, path) = match reading {
+            Reading::Strict => {
+                let host = Host::canonical(headers.authority());
+                (Authority::Canonical(host), path::canonical(raw))
+            }
+            Reading::Istio => {
+                let end = raw.iter().position(|byte| matches!(byte, b'?' | b'#'));
+                let path = raw.get(..end.unwrap_or(raw.len())).unwrap_or_default();
+                let host = headers.authority().to_ascii_lowercase();
+                (Authority::AsSent(host), Ok(Cow::Borrowed(path)))
+            }
+        };
+        let uri = raw.split(|byte| *byte == b'#').next().unwrap_or_default();
+        let mark = uri.iter().position(|byte| *byte == b'?');
+        let query = mark.and_then(|mark| uri.get(mark.saturating_add(1)..));
+        Self { method: headers.method(), host, path, query, reading }
+    }
+
+    /// The path, without its query.
+    ///
+    /// # Errors
+    /// When it has no single meaning.
+    pub(crate) fn path(&self) -> Result<&[u8], Ambiguous> {
+        self.path.as_deref().map_err(|ambiguous| *ambiguous)
+    }
+
+    /// The query, as sent.
+    pub(crate) fn query(&self) -> Option<&'a [u8]> {
+        self.query
+    }
+
+    /// The host's name, without port; `None` if there is none that all servers would read alike.
+    pub(crate) fn host(&self) -> Option<Cow<'_, [u8]>> {
+        match &self.host {
+            Authority::Canonical(host) => host.as_ref().map(|host| Cow::Borrowed(host.name())),
+            Authority::AsSent(text) => {
+                Host::canonical(text).map(|host| Cow::Owned(host.name().to_vec()))
+            }
+        }
+    }
+
+    /// The exact names by which patterns may know the host; `None` if any pattern may be about it.
+    pub(crate) fn host_names(&self) -> Option<Vec<Cow<'_, [u8]>>> {
+        match &self.host {
+            Authority::Canonical(None) => None,
+            Authority::Canonical(Some(host)) => {
+                let mut names = vec![Cow::Borrowed(host.name())];
+                let full = host.with_port();
+                if *full != *host.name() {
+                    names.push(full);
+                }
+                Some(names)
+            }
+            Authority::AsSent(text) => Some(vec![Cow::Borrowed(text)]),
+        }
+    }
+
+    /// Whether the host is one that the pattern means.
+    pub(crate) fn host_is(&self, pattern: &HostPattern) -> Truth {
+        match &self.host {
+            Authority::Canonical(host) => pattern.matches(host.as_ref()),
+            Authority::AsSent(text) => pattern.pattern().matches(text).into(),
+        }
+    }
+
+    /// Whether the path is one that the pattern means.
+    pub(crate) fn path_is(&self, pattern: &PathPattern) -> Truth {
+        match self.reading {
+            Reading::Strict => pattern.matches(self.path()),
+            Reading::Istio => {
+                self.path().is_ok_and(|path| pattern.matches_as_in_envoy(path)).into()
+            }
+        }
+    }
+}

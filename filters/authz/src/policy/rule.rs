@@ -1,0 +1,83 @@
+//! One rule: some operation, from some source, on every condition.
+
+use std::rc::Rc;
+
+use filter_core::Attribute;
+use filter_core::matching::Truth;
+
+use super::Facts;
+use super::condition::{Assume, Condition};
+use super::operation::Operation;
+use super::text::Matched;
+
+/// One rule of a policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    /// The rule's place in the ledger.
+    pub(crate) place: usize,
+    /// The operations, one of which must be asked for; empty for any.
+    pub(crate) to: Vec<Operation>,
+    /// The sources, one of which the request must come from, in all its fields; empty for any.
+    pub(crate) from: Vec<Vec<Condition>>,
+    /// The conditions, all of which must hold.
+    pub(crate) when: Vec<Condition>,
+    /// Whether conditions refer to variables of the path.
+    pub(crate) variables: bool,
+    /// The scopes that a token needs for the conditions on them, for the challenge.
+    pub(crate) scopes: Option<Rc<str>>,
+}
+
+impl Rule {
+    /// Whether the rule is about what the request asks for.
+    pub(crate) fn asked(&self, facts: &Facts<'_>) -> Truth {
+        if self.to.is_empty() {
+            return Truth::True;
+        }
+        Truth::any(self.to.iter().map(|operation| operation.matches(facts)))
+    }
+
+    /// Whether the rule matches the request.
+    pub(crate) fn holds(&self, facts: &Facts<'_>, assume: Assume) -> Truth {
+        if !self.variables {
+            return self.asked(facts).and(|| self.met(facts, None, assume));
+        }
+        Truth::any(self.to.iter().map(|operation| {
+            let asked = operation.matches(facts);
+            if asked == Truth::False {
+                return asked;
+            }
+            let mut templates = operation.templates(facts).peekable();
+            if templates.peek().is_none() {
+                return asked.and(|| self.met(facts, None, assume));
+            }
+            let met = templates.map(|template| self.met(facts, Some(template), assume));
+            asked.and(|| Truth::any(met))
+        }))
+    }
+
+    /// Whether the rule is about who asks, and how.
+    fn met(&self, facts: &Facts<'_>, matched: Matched<'_>, assume: Assume) -> Truth {
+        let all = |conditions: &[Condition]| {
+            conditions.iter().fold(Truth::True, |met, condition| {
+                met.and(|| condition.holds(facts, matched, assume))
+            })
+        };
+        let from = match self.from.as_slice() {
+            [] => Truth::True,
+            sources => Truth::any(sources.iter().map(|source| all(source))),
+        };
+        from.and(|| all(&self.when))
+    }
+
+    /// All conditions.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.from.iter().flatten().chain(&self.when)
+    }
+
+    /// The attributes that the rule asks for.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = Attribute> {
+        let ports = self.to.iter().any(|operation| !operation.ports.is_empty());
+        let own = ports.then_some(Attribute::DestinationPort);
+        self.conditions().filter_map(Condition::attribute).chain(own)
+    }
+}

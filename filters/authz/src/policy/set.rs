@@ -1,0 +1,129 @@
+//! Policies in order: AUDIT takes note, DENY comes before REQUIRE, REQUIRE before ALLOW.
+
+use std::rc::Rc;
+
+use filter_core::matching::Truth;
+
+use super::condition::Assume;
+use super::index::Index;
+use super::{Action, Facts, Reading, Rule, Ruling};
+use crate::Reason;
+
+/// Policies that hold together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Set {
+    audit: List,
+    deny: List,
+    require: List,
+    /// `None` without such policies, when everything else is allowed.
+    allow: Option<List>,
+}
+
+/// Rules in order, and how to find those that may match.
+#[derive(Clone, Debug, Default)]
+struct List {
+    rules: Vec<Rc<Rule>>,
+    index: Option<Index>,
+}
+
+impl List {
+    /// What the first rule answers that answers anything, of those that may match.
+    fn find<T>(&self, facts: &Facts<'_>, mut ask: impl FnMut(&Rule) -> Option<T>) -> Option<T> {
+        match self.index.as_ref().and_then(|index| index.candidates(&facts.line)) {
+            None => self.rules.iter().find_map(|rule| ask(rule)),
+            Some(candidates) => candidates
+                .into_iter()
+                .filter_map(|at| self.rules.get(at))
+                .find_map(|rule| ask(rule)),
+        }
+    }
+}
+
+impl Set {
+    /// Adds a policy.
+    pub(crate) fn add(&mut self, action: Action, rules: &[Rc<Rule>]) {
+        let list = match action {
+            Action::Audit => &mut self.audit,
+            Action::Deny => &mut self.deny,
+            Action::Require => &mut self.require,
+            Action::Allow => self.allow.get_or_insert_default(),
+        };
+        list.rules.extend(rules.iter().cloned());
+    }
+
+    /// Makes the indexes, once all policies are added.
+    pub(crate) fn seal(&mut self) {
+        let lists = [&mut self.audit, &mut self.deny, &mut self.require];
+        for list in lists.into_iter().chain(&mut self.allow) {
+            list.index = Index::over(&list.rules);
+        }
+    }
+
+    /// Whether there are no policies.
+    pub(crate) fn is_empty(&self) -> bool {
+        let lists = [&self.audit, &self.deny, &self.require];
+        lists.iter().all(|list| list.rules.is_empty()) && self.allow.is_none()
+    }
+
+    /// The places of the AUDIT rules that match, or cannot be told not to.
+    pub(crate) fn noted(&self, facts: &Facts<'_>) -> Vec<usize> {
+        let mut noted = Vec::new();
+        let _: Option<()> = self.audit.find(facts, |rule| {
+            if rule.holds(facts, Assume::Nothing) != Truth::False {
+                noted.push(rule.place);
+            }
+            None
+        });
+        noted
+    }
+
+    /// Whether the request may pass: no DENY rule can match it, every REQUIRE rule about it is met, and an ALLOW rule
+    /// does match it, if there are any.
+    pub(crate) fn decide(&self, facts: &Facts<'_>) -> Ruling {
+        let refused = self.deny.find(facts, |rule| denied(rule, facts));
+        let refused = refused.or_else(|| self.require.find(facts, |rule| unmet(rule, facts)));
+        if let Some(refused) = refused {
+            return refused;
+        }
+        let Some(allow) = &self.allow else {
+            return Ruling::by_none(Reason::Allowed);
+        };
+        let allowed = allow.find(facts, |rule| {
+            let holds = rule.holds(facts, Assume::Nothing) == Truth::True;
+            holds.then(|| Ruling::by(rule, Reason::Allowed))
+        });
+        allowed.unwrap_or_else(|| {
+            let wanting = allow.find(facts, |rule| wanting(rule, facts));
+            wanting.unwrap_or_else(|| Ruling::by_none(Reason::NotAllowed))
+        })
+    }
+}
+
+fn denied(rule: &Rule, facts: &Facts<'_>) -> Option<Ruling> {
+    if rule.holds(facts, Assume::Nothing) == Truth::False {
+        return None;
+    }
+    let by_path = facts.line.path().is_err() && rule.asked(facts) == Truth::Unknown;
+    Some(Ruling::by(rule, if by_path { Reason::PathAmbiguous } else { Reason::Denied }))
+}
+
+fn unmet(rule: &Rule, facts: &Facts<'_>) -> Option<Ruling> {
+    let about = rule.asked(facts) != Truth::False;
+    (about && rule.holds(facts, Assume::Nothing) != Truth::True)
+        .then(|| wanting(rule, facts).unwrap_or_else(|| Ruling::by(rule, Reason::RequirementUnmet)))
+}
+
+/// Whether it is only the token that keeps the rule from matching: that there is none, or what it is good for.
+fn wanting(rule: &Rule, facts: &Facts<'_>) -> Option<Ruling> {
+    if facts.reading == Reading::Istio {
+        return None;
+    }
+    let (assume, reason) = match facts.identity {
+        None => (Assume::Token, Reason::Unauthenticated),
+        Some(_) => (Assume::Scopes, Reason::InsufficientScope),
+    };
+    (rule.holds(facts, assume) == Truth::True).then(|| {
+        let scopes = rule.scopes.clone().filter(|_| reason == Reason::InsufficientScope);
+        Ruling { scopes, ..Ruling::by(rule, reason) }
+    })
+}
