@@ -1,16 +1,15 @@
 //! From a document to issuers and policies, or a refusal.
 
+mod issuer;
 mod raw;
+mod text;
 
 use filter_core::config::{Object, parse};
-use filter_core::matching::NonEmpty;
-use filter_core::{HeaderName, Invalid, Rule as RuleName};
+use filter_core::{Invalid, Rule as RuleName};
 
 use crate::policy::{Attribute, Condition, Policies, Rule};
-use crate::token::{ClaimPath, Issuer, Issuers};
-use raw::{
-    Action, Raw, RawClaimHeader, RawCondition, RawFrom, RawIssuer, RawPolicy, RawRule, objects,
-};
+use crate::token::Issuers;
+use raw::{Action, Raw, RawCondition, RawFrom, RawPolicy, RawRule, objects};
 
 /// A compiled configuration.
 #[derive(Debug, Default)]
@@ -32,10 +31,8 @@ pub(crate) fn compile(document: &[u8]) -> Result<Configuration, Invalid> {
     if raw.jwt_rules.is_none() && raw.policies.is_none() {
         return Err(Invalid::at("", "`jwtRules` or `policies`", "neither"));
     }
-    let mut configuration = Configuration::default();
-    for (index, issuer) in objects(raw.jwt_rules).enumerate() {
-        add_issuer(&mut configuration.issuers, issuer, &format!("/jwtRules/{index}"))?;
-    }
+    let issuers = issuer::issuers(raw.jwt_rules, raw.jwt_cache_config)?;
+    let mut configuration = Configuration { issuers, ..Configuration::default() };
     let mut names: Vec<RuleName> = Vec::new();
     for (index, policy) in objects(raw.policies).enumerate() {
         let pointer = format!("/policies/{index}");
@@ -47,29 +44,6 @@ pub(crate) fn compile(document: &[u8]) -> Result<Configuration, Invalid> {
         configuration.add_policy(policy, &pointer)?;
     }
     Ok(configuration)
-}
-
-fn add_issuer(issuers: &mut Issuers, raw: RawIssuer, pointer: &str) -> Result<(), Invalid> {
-    let mut claim_headers: Vec<(HeaderName, ClaimPath)> = Vec::new();
-    let outputs = objects(raw.output_claim_to_headers);
-    for (index, RawClaimHeader { header, claim }) in outputs.enumerate() {
-        if claim_headers.iter().any(|(name, _)| *name == header.0) {
-            let pointer = format!("{pointer}/outputClaimToHeaders/{index}/header");
-            let found = format!("{:?} for a second time", header.0);
-            return Err(Invalid::at(pointer, "a header for one claim", found));
-        }
-        claim_headers.push((header.0, claim.0));
-    }
-    let audiences = raw.audiences.into_iter().flat_map(NonEmpty::into_vec);
-    let issuer = Issuer {
-        name: raw.issuer.0,
-        audiences: audiences.map(|audience| audience.0).collect(),
-        claim_headers,
-        forward: raw.forward_original_token,
-    };
-    issuers
-        .add(issuer, &raw.jwks)
-        .map_err(|error| Invalid::at(format!("{pointer}/jwks"), error.expected, error.found))
 }
 
 impl Configuration {

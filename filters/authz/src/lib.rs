@@ -9,7 +9,8 @@ mod reason;
 mod token;
 
 use filter_core::{
-    Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Ports, Reply, Verdict, View,
+    Attribute, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports, Reply, Verdict,
+    View,
 };
 
 use policy::{Policies, Ruling};
@@ -36,9 +37,14 @@ impl Filter for Authz {
         Ok(Self { issuers, policies, ledger })
     }
 
+    fn attributes(&self, phase: Phase) -> Vec<Attribute> {
+        let certificates = phase == Phase::Request && self.issuers.ask_for_certificates();
+        if certificates { vec![Attribute::PeerCertificateDigest] } else { vec![] }
+    }
+
     fn on_request(&self, view: &View<'_>, (): &mut (), ports: &Ports<'_>) -> Outcome {
         let headers = view.request();
-        let proven = self.issuers.identify(headers, ports);
+        let proven = self.issuers.identify(*view, ports);
         let ruling = match &proven {
             Ok(identity) => self.policies.decide(headers, identity.as_ref()),
             Err(reason) => Ruling { reason: *reason, place: None },
@@ -46,7 +52,7 @@ impl Filter for Authz {
         let mut outcome = self.outcome(ruling);
         // A refused request is cleaned too: access logs show its headers.
         let admitted = proven.ok().flatten().filter(|_| outcome.verdict == Verdict::Continue);
-        outcome.edits = self.issuers.edits(admitted.as_ref());
+        outcome.edits = self.issuers.edits(admitted.as_ref(), headers);
         outcome
     }
 }

@@ -32,6 +32,12 @@ pub enum Reason {
     TokenIssuer,
     /// The token is meant for others.
     TokenAudience,
+    /// The token is valid for longer than its issuer's may be.
+    TokenLifetime,
+    /// The token was taken back.
+    TokenRevoked,
+    /// The token is not bound to the certificate that its sender shows.
+    TokenBinding,
     /// The path has no single meaning, and a DENY rule may be about it.
     PathAmbiguous,
 }
@@ -51,6 +57,9 @@ impl decision::Reason for Reason {
         Self::TokenNotYetValid,
         Self::TokenIssuer,
         Self::TokenAudience,
+        Self::TokenLifetime,
+        Self::TokenRevoked,
+        Self::TokenBinding,
         Self::PathAmbiguous,
     ];
 
@@ -69,6 +78,9 @@ impl decision::Reason for Reason {
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::TokenIssuer => "token_issuer",
             Self::TokenAudience => "token_audience",
+            Self::TokenLifetime => "token_lifetime",
+            Self::TokenRevoked => "token_revoked",
+            Self::TokenBinding => "token_binding",
             Self::PathAmbiguous => "path_ambiguous",
         }
     }
@@ -104,7 +116,10 @@ impl Reason {
             | Self::TokenExpired
             | Self::TokenNotYetValid
             | Self::TokenIssuer
-            | Self::TokenAudience => (
+            | Self::TokenAudience
+            | Self::TokenLifetime
+            | Self::TokenRevoked
+            | Self::TokenBinding => (
                 401,
                 GrpcStatus::Unauthenticated,
                 Some(r#"Bearer realm="outrigger", error="invalid_token""#),
@@ -125,7 +140,7 @@ mod tests {
     #[test]
     fn every_reason_has_a_word_of_its_own() {
         let words: HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-        assert_eq!(words.len(), 14);
+        assert_eq!(words.len(), Reason::ALL.len());
     }
 
     #[test]
