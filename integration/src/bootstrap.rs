@@ -106,6 +106,15 @@ impl Bootstrap {
         put(&mut self.0, LISTENERS, Value::Array(listeners))
     }
 
+    /// Adds a cluster, as Envoy's `Cluster`.
+    ///
+    /// # Errors
+    /// When there is no list of clusters.
+    pub fn add_cluster(&mut self, cluster: Value) -> Result<(), String> {
+        list(&mut self.0, CLUSTERS)?.push(cluster);
+        Ok(())
+    }
+
     /// The document.
     #[must_use]
     pub fn to_json(&self) -> String {

@@ -1,6 +1,8 @@
 //! One listener of a configuration, to be made into others.
 
-use serde_json::Value;
+use std::path::Path;
+
+use serde_json::{Value, json};
 
 use crate::document::{at, is_named, list, named, put};
 use crate::{Plugin, plugin};
@@ -28,6 +30,16 @@ impl Listener {
     pub fn named(mut self, name: &str) -> Result<Self, String> {
         put(&mut self.0, "/name", name.into())?;
         put(&mut self.0, &format!("{MANAGER}/stat_prefix"), name.into())?;
+        Ok(self)
+    }
+
+    /// The same on a socket in the file system, behind this transport socket.
+    ///
+    /// # Errors
+    /// When it has no filter chain.
+    pub fn on_pipe(mut self, path: &Path, transport_socket: Value) -> Result<Self, String> {
+        put(&mut self.0, "/address", json!({"pipe": {"path": path}}))?;
+        put(&mut self.0, "/filter_chains/0/transport_socket", transport_socket)?;
         Ok(self)
     }
 
