@@ -58,11 +58,12 @@ impl Prefix {
 
     /// The token in `rest`, what follows the prefix.
     fn token<'a>(&self, rest: &'a [u8]) -> Result<&'a [u8], Reason> {
+        let token = rest.trim_ascii_start();
+        let between = rest.get(..rest.len().saturating_sub(token.len())).unwrap_or_default();
         let apart = match self {
-            Self::Scheme(_) => rest.first() == Some(&b' ') && !rest.contains(&b'\t'),
+            Self::Scheme(_) => !between.is_empty() && between.iter().all(|byte| *byte == b' '),
             Self::Nothing | Self::Text(_) => true,
         };
-        let token = rest.trim_ascii_start();
         if apart && !token.is_empty() { Ok(token) } else { Err(Reason::TokenMalformed) }
     }
 }
@@ -112,6 +113,10 @@ fn header<'a>(
         Copies::One(value) => value.trim_ascii(),
         Copies::Many => return Err(Reason::TokenRepeated),
     };
+    // Most values are one token, and long.
+    if !value.contains(&b',') {
+        return prefix.after(value).map(|rest| prefix.token(rest)).transpose();
+    }
     // Envoy joins repeated lines of some headers by a comma, and none may hide behind another.
     let mut others = value.split(|byte| *byte == b',').skip(1).map(<[u8]>::trim_ascii);
     match prefix.after(value) {
