@@ -106,12 +106,12 @@ impl Bootstrap {
         put(&mut self.0, LISTENERS, Value::Array(listeners))
     }
 
-    /// Adds a cluster, as Envoy's `Cluster`.
+    /// Adds clusters.
     ///
     /// # Errors
-    /// When there is no list of clusters.
-    pub fn add_cluster(&mut self, cluster: Value) -> Result<(), String> {
-        list(&mut self.0, CLUSTERS)?.push(cluster);
+    /// When there is no list of them.
+    pub fn add_clusters(&mut self, clusters: Vec<Value>) -> Result<(), String> {
+        list(&mut self.0, CLUSTERS)?.extend(clusters);
         Ok(())
     }
 

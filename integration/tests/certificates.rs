@@ -105,8 +105,9 @@ fn a_bound_token_is_good_over_its_own_certificate_only() {
     let front = demo.with_plugins(&[]).unwrap();
     let front = front.with_first_route(route("own")).unwrap();
     let front = front.with_first_route(route("other")).unwrap();
-    bootstrap.add_cluster(cluster("own", &pipe, &own)).unwrap();
-    bootstrap.add_cluster(cluster("other", &pipe, &other)).unwrap();
+    let clusters = [("own", &own), ("other", &other)];
+    let clusters = clusters.map(|(name, certificate)| cluster(name, &pipe, certificate));
+    bootstrap.add_clusters(clusters.to_vec()).unwrap();
     bootstrap.set_listeners(vec![front, checked, bare.named("bare").unwrap()]).unwrap();
     let envoy = Envoy::start(&bootstrap, 1).unwrap();
 
