@@ -107,9 +107,10 @@ pub fn play(client: &mut Client, log: &AccessLog, step: &Step) -> Vec<String> {
 
 fn send(client: &mut Client, step: &Step) -> Result<Response, String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?;
-    let mut request = Request::new(&step.request.method, &step.request.path);
-    request.host.clone_from(&step.request.host);
-    for (name, value) in step.request.header_lines(now.as_secs())? {
+    let minted = step.request.minted(now.as_secs())?;
+    let mut request = Request::new(&minted.method, &minted.path);
+    request.host = minted.host;
+    for (name, value) in minted.headers {
         request = request.with(&name, value);
     }
     client.send(&request)

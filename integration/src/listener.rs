@@ -33,6 +33,16 @@ impl Listener {
         Ok(self)
     }
 
+    /// The same on a socket in the file system, behind this transport socket.
+    ///
+    /// # Errors
+    /// When it has no filter chain.
+    pub fn on_pipe(mut self, path: &Path, transport_socket: Value) -> Result<Self, String> {
+        put(&mut self.0, "/address", json!({"pipe": {"path": path}}))?;
+        put(&mut self.0, "/filter_chains/0/transport_socket", transport_socket)?;
+        Ok(self)
+    }
+
     /// The same with these plugins before the router, instead of all others.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! From a document to issuers and policies, or a refusal.
 
+mod issuer;
 mod policy;
 mod raw;
+mod text;
 
 use filter_core::config::parse;
 use filter_core::matching::NonEmpty;
@@ -9,9 +11,10 @@ use filter_core::{HeaderName, Invalid, Rule as RuleName};
 
 use crate::answer::Form;
 use crate::policy::{Policies, Reading};
-use crate::token::{ClaimPath, Issuer, Issuers};
+use crate::token::Issuers;
 use policy::Setting;
-use raw::{Compat, Raw, RawClaimHeader, RawIssuer, objects};
+use raw::{Compat, Raw, objects};
+use text::Name;
 
 /// A compiled configuration.
 #[derive(Debug, Default)]
@@ -47,11 +50,9 @@ pub(crate) fn compile(document: &[u8]) -> Result<Configuration, Invalid> {
         None => Reading::Strict,
         Some(Compat::Istio) => Reading::Istio,
     };
+    let issuers = issuer::issuers(raw.jwt_rules, raw.jwt_cache_config)?;
     let mut configuration =
-        Configuration { policies: Policies::new(reading), ..Configuration::default() };
-    for (index, issuer) in objects(raw.jwt_rules).enumerate() {
-        add_issuer(&mut configuration.issuers, issuer, &format!("/jwtRules/{index}"))?;
-    }
+        Configuration { issuers, policies: Policies::new(reading), ..Configuration::default() };
     if let Some(form) = raw.deny {
         configuration.form = form.0.compile("/deny")?;
     }
@@ -77,34 +78,11 @@ pub(crate) fn compile(document: &[u8]) -> Result<Configuration, Invalid> {
 }
 
 /// The mesh's trust domain, Istio's default if none is given, and then its aliases; empty if there are none.
-fn trust_domains(own: Option<raw::Name>, aliases: Option<NonEmpty<raw::Name>>) -> Vec<String> {
+fn trust_domains(own: Option<Name>, aliases: Option<NonEmpty<Name>>) -> Vec<String> {
     if own.is_none() && aliases.is_none() {
         return Vec::new();
     }
     let own = own.map_or_else(|| "cluster.local".to_owned(), |name| name.0);
     let aliases = aliases.into_iter().flat_map(NonEmpty::into_vec).map(|name| name.0);
     std::iter::once(own).chain(aliases).collect()
-}
-
-fn add_issuer(issuers: &mut Issuers, raw: RawIssuer, pointer: &str) -> Result<(), Invalid> {
-    let mut claim_headers: Vec<(HeaderName, ClaimPath)> = Vec::new();
-    let outputs = objects(raw.output_claim_to_headers);
-    for (index, RawClaimHeader { header, claim }) in outputs.enumerate() {
-        if claim_headers.iter().any(|(name, _)| *name == header.0) {
-            let pointer = format!("{pointer}/outputClaimToHeaders/{index}/header");
-            let found = format!("{:?} for a second time", header.0);
-            return Err(Invalid::at(pointer, "a header for one claim", found));
-        }
-        claim_headers.push((header.0, claim.0));
-    }
-    let audiences = raw.audiences.into_iter().flat_map(NonEmpty::into_vec);
-    let issuer = Issuer {
-        name: raw.issuer.0,
-        audiences: audiences.map(|audience| audience.0).collect(),
-        claim_headers,
-        forward: raw.forward_original_token,
-    };
-    issuers
-        .add(issuer, &raw.jwks)
-        .map_err(|error| Invalid::at(format!("{pointer}/jwks"), error.expected, error.found))
 }

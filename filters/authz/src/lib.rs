@@ -58,20 +58,25 @@ impl Filter for Authz {
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
         match phase {
-            Phase::Request => self.policies.attributes().to_vec(),
+            Phase::Request => {
+                let certificate = Attribute::PeerCertificateDigest;
+                let bound = self.issuers.ask_for_certificates().then_some(certificate);
+                self.policies.attributes().iter().copied().chain(bound).collect()
+            }
             Phase::Response | Phase::Log => Vec::new(),
         }
     }
 
     fn on_request(&self, view: &View<'_>, (): &mut (), ports: &Ports<'_>) -> Outcome {
-        let proven = self.issuers.identify(view.request(), ports);
+        let headers = view.request();
+        let proven = self.issuers.identify(*view, ports);
         let mut outcome = match &proven {
             Ok(identity) => self.judged(&self.policies.decide(view, identity.as_ref())),
             Err(reason) => self.ruled(&Ruling::by_none(*reason)),
         };
         // A refused request is cleaned too: access logs show its headers.
         let admitted = proven.ok().flatten().filter(|_| outcome.verdict == Verdict::Continue);
-        outcome.edits = self.issuers.edits(admitted.as_ref());
+        outcome.edits = self.issuers.edits(admitted.as_ref(), headers);
         outcome
     }
 }

@@ -36,6 +36,12 @@ pub enum Reason {
     TokenIssuer,
     /// The token is meant for others.
     TokenAudience,
+    /// The token is valid for longer than its issuer's may be.
+    TokenLifetime,
+    /// The token was taken back.
+    TokenRevoked,
+    /// The token is not bound to the certificate that its sender shows.
+    TokenBinding,
     /// The path has no single meaning, and a DENY rule may be about it.
     PathAmbiguous,
 }
@@ -57,6 +63,9 @@ impl decision::Reason for Reason {
         Self::TokenNotYetValid,
         Self::TokenIssuer,
         Self::TokenAudience,
+        Self::TokenLifetime,
+        Self::TokenRevoked,
+        Self::TokenBinding,
         Self::PathAmbiguous,
     ];
 
@@ -77,6 +86,9 @@ impl decision::Reason for Reason {
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::TokenIssuer => "token_issuer",
             Self::TokenAudience => "token_audience",
+            Self::TokenLifetime => "token_lifetime",
+            Self::TokenRevoked => "token_revoked",
+            Self::TokenBinding => "token_binding",
             Self::PathAmbiguous => "path_ambiguous",
         }
     }
@@ -129,7 +141,10 @@ impl Reason {
             | Self::TokenExpired
             | Self::TokenNotYetValid
             | Self::TokenIssuer
-            | Self::TokenAudience => (
+            | Self::TokenAudience
+            | Self::TokenLifetime
+            | Self::TokenRevoked
+            | Self::TokenBinding => (
                 401,
                 GrpcStatus::Unauthenticated,
                 Some(r#"Bearer realm="outrigger", error="invalid_token""#),

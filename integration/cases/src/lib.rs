@@ -4,6 +4,7 @@
 //! `configuration`, or `refused`, configurations that must not load. Two rings of tests read the same files: natively
 //! (`filter_core::fixture`) and through a real Envoy (`integration/tests/cases.rs`).
 
+mod signer;
 mod token;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use token::{JWKS, Token};
+pub use token::{EVERY_JWKS, JWKS, Token};
 
 /// One file of the corpus.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,7 +24,7 @@ pub struct CaseFile {
     pub path: PathBuf,
     /// What the file shows, in a sentence.
     pub about: String,
-    /// The plugin's configuration. `${jwks}` in a string stands for [`JWKS`].
+    /// The plugin's configuration. `${jwks}` in a string stands for [`JWKS`], `${everyJwks}` for [`EVERY_JWKS`].
     #[serde(default)]
     pub configuration: Value,
     /// What is asked, in order, of one proxy that was just started.
@@ -72,6 +73,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// A token to mint for `Authorization: Bearer`.
     pub bearer: Option<Token>,
+    /// Tokens to mint for other places: `${NAME}` in the path or in a header's value stands for the one of that name.
+    pub tokens: BTreeMap<String, Token>,
 }
 
 impl Default for Request {
@@ -82,6 +85,7 @@ impl Default for Request {
             host: "demo.example".to_owned(),
             headers: Vec::new(),
             bearer: None,
+            tokens: BTreeMap::new(),
         }
     }
 }
@@ -94,16 +98,25 @@ impl Request {
         asked.and_then(|(_, status)| status.parse().ok()).unwrap_or(200)
     }
 
-    /// All header lines but the pseudo-headers, with the bearer token minted at `now` (seconds since the epoch).
+    /// The same request with its tokens minted at `now` (seconds since the epoch), as further header lines and in the
+    /// place of their names.
     ///
     /// # Errors
-    /// When the token names a key that is not there.
-    pub fn header_lines(&self, now: u64) -> Result<Vec<(String, String)>, String> {
-        let mut lines = self.headers.clone();
-        if let Some(token) = &self.bearer {
-            lines.push(("authorization".to_owned(), format!("Bearer {}", token.mint(now)?)));
+    /// When a token names a key that is not there.
+    pub fn minted(&self, now: u64) -> Result<Self, String> {
+        let mut minted = Self { bearer: None, tokens: BTreeMap::new(), ..self.clone() };
+        for (name, token) in &self.tokens {
+            let (name, token) = (format!("${{{name}}}"), token.mint(now)?);
+            minted.path = minted.path.replace(&name, &token);
+            for (_, value) in &mut minted.headers {
+                *value = value.replace(&name, &token);
+            }
         }
-        Ok(lines)
+        if let Some(token) = &self.bearer {
+            let value = format!("Bearer {}", token.mint(now)?);
+            minted.headers.push(("authorization".to_owned(), value));
+        }
+        Ok(minted)
     }
 }
 
@@ -203,7 +216,7 @@ impl CaseFile {
         self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// The configuration, with `${jwks}` filled in.
+    /// The configuration, with key sets filled in.
     #[must_use]
     pub fn configuration(&self) -> Value {
         with_keys(&self.configuration)
@@ -218,7 +231,9 @@ impl CaseFile {
 
 fn with_keys(value: &Value) -> Value {
     match value {
-        Value::String(text) => Value::String(text.replace("${jwks}", JWKS)),
+        Value::String(text) => {
+            Value::String(text.replace("${jwks}", JWKS).replace("${everyJwks}", EVERY_JWKS))
+        }
         Value::Array(items) => Value::Array(items.iter().map(with_keys).collect()),
         Value::Object(members) => Value::Object(
             members.iter().map(|(name, value)| (name.clone(), with_keys(value))).collect(),

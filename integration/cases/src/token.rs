@@ -2,18 +2,23 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::signer::Signer;
+
 /// The key set of the corpus: the public halves of `rs256` and `es256`.
 pub const JWKS: &str = include_str!("../keys/jwks.json");
+
+/// A key set with a key for every algorithm, named like the algorithm in lower case.
+pub const EVERY_JWKS: &str = include_str!("../keys/every.json");
 
 /// A token to be minted (RFC 7519).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// The key to sign with: `rs256`, `es256`, or one that is in no key set, `rs256-stranger`, `es256-stranger`.
+    /// The key to sign with, by the name of its algorithm: `rs256`, `es256`, or one of those that only [`EVERY_JWKS`]
+    /// has; or one that is in no key set, `rs256-stranger`, `es256-stranger`.
     pub key: String,
     /// Members of the JOSE header, over the default `alg` and `kid`; null removes one.
     #[serde(default)]
@@ -39,22 +44,10 @@ impl Token {
     /// # Errors
     /// When the key is none of those listed.
     pub fn mint(&self, now: u64) -> Result<String, String> {
-        let (algorithm, pem): (_, &[u8]) = match self.key.as_str() {
-            "rs256" => (Algorithm::RS256, include_bytes!("../keys/rs256.pem")),
-            "rs256-stranger" => (Algorithm::RS256, include_bytes!("../keys/rs256-stranger.pem")),
-            "es256" => (Algorithm::ES256, include_bytes!("../keys/es256.pem")),
-            "es256-stranger" => (Algorithm::ES256, include_bytes!("../keys/es256-stranger.pem")),
-            other => return Err(format!("no key `{other}` in the corpus")),
-        };
-        let key = match algorithm {
-            Algorithm::RS256 => EncodingKey::from_rsa_pem(pem),
-            _ => EncodingKey::from_ec_pem(pem),
-        }
-        .map_err(|error| error.to_string())?;
-
+        let key = Signer::of(&self.key)?;
         let kid = self.key.trim_end_matches("-stranger");
         let mut header = Map::from_iter([
-            ("alg".to_owned(), Value::from(format!("{algorithm:?}"))),
+            ("alg".to_owned(), Value::from(key.algorithm())),
             ("kid".to_owned(), Value::from(kid)),
         ]);
         for (name, value) in &self.header {
@@ -70,8 +63,7 @@ impl Token {
 
         let part = |map: Map<String, Value>| URL_SAFE_NO_PAD.encode(Value::Object(map).to_string());
         let message = format!("{}.{}", part(header), part(claims));
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm)
-            .map_err(|error| error.to_string())?;
+        let signature = key.sign(message.as_bytes())?;
         let signature = if self.forged { spoilt(&signature) } else { signature };
         Ok(format!("{message}.{signature}"))
     }

@@ -8,7 +8,7 @@ use crate::bench::scenarios::{API_KEY, Bucket, ISSUER, SUBJECT, USERS, api_key};
 /// The name of the filter that ends a request without an upstream.
 pub(crate) const FAULT: &str = "envoy.filters.http.fault";
 
-/// Whether `jwt_authn` remembers the tokens that it has verified.
+/// Whether tokens that were verified are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenCache {
     On,

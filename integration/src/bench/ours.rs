@@ -4,6 +4,7 @@ use cases::JWKS;
 use serde_json::{Value, json};
 
 use crate::Plugin;
+use crate::bench::native::TokenCache;
 use crate::bench::scenarios::{
     API_KEY, Bucket, ISSUER, SHARE, SUBJECT, TEMPLATES, USER, VERSION_HEADER,
 };
@@ -20,8 +21,12 @@ pub(crate) fn telemetry() -> Plugin {
 }
 
 /// Lets in who has a token of the issuer, but not to delete.
-pub(crate) fn authz() -> Plugin {
-    Plugin::shipped("authz", &guarding())
+pub(crate) fn authz(cache: TokenCache) -> Plugin {
+    let mut document = guarding();
+    if let (TokenCache::Off, Some(members)) = (cache, document.as_object_mut()) {
+        members.insert("jwtCacheConfig".to_owned(), json!({"jwtCacheSize": 0}));
+    }
+    Plugin::shipped("authz", &document)
 }
 
 /// Allows so many things, each by a policy of its own, and of the last of them the bench makes use.

@@ -141,11 +141,11 @@ pub fn scenarios() -> Vec<Scenario> {
         native: None,
     };
     let noop = || Link::Ours(ours::noop());
-    let authz = |name, native, asks: &Vec<Ask>| Scenario {
+    let authz = |name, native, cache, asks: &Vec<Ask>| Scenario {
         asks: asks.clone(),
         probes: guarded.clone(),
         native: Some(native),
-        ..plain(name, "authz", vec![Link::Ours(ours::authz())])
+        ..plain(name, "authz", vec![Link::Ours(ours::authz(cache))])
     };
     let native_authz = |name, cache, asks: &Vec<Ask>| Scenario {
         asks: asks.clone(),
@@ -188,13 +188,13 @@ pub fn scenarios() -> Vec<Scenario> {
             witness: Some("native.http_server_requests_total"),
             ..plain("native: telemetry", "stats access logger", vec![])
         },
-        authz("authz", "native: authz", &welcome),
+        authz("authz", "native: authz", TokenCache::On, &welcome),
         native_authz("native: authz", TokenCache::On, &welcome),
-        authz("authz, fresh tokens", "native: authz, fresh tokens", &fresh_rs256),
+        authz("authz, fresh tokens", "native: authz, fresh tokens", TokenCache::Off, &fresh_rs256),
         native_authz("native: authz, fresh tokens", TokenCache::Off, &fresh_rs256),
-        authz("authz, fresh ES256", "native: authz, fresh ES256", &fresh_es256),
+        authz("authz, fresh ES256", "native: authz, fresh ES256", TokenCache::Off, &fresh_es256),
         native_authz("native: authz, fresh ES256", TokenCache::Off, &fresh_es256),
-        authz("authz, denying", "native: authz, denying", &forbidden),
+        authz("authz, denying", "native: authz, denying", TokenCache::On, &forbidden),
         native_authz("native: authz, denying", TokenCache::On, &forbidden),
         crowd("10 policies", "native: 10 policies", 10),
         native_crowd("native: 10 policies", 10),
@@ -244,7 +244,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "telemetry, authz, ratelimit, canary",
             vec![
                 Link::Ours(ours::telemetry()),
-                Link::Ours(ours::authz()),
+                Link::Ours(ours::authz(TokenCache::On)),
                 Link::Ours(ours::ratelimit(&PLENTY)),
                 Link::Ours(ours::canary()),
             ],

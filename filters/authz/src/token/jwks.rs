@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::algorithm::{Algorithm, Curve};
 use super::json;
-use super::key::{Algorithm, InvalidKey, Key};
+use super::key::{InvalidKey, Key};
 
 /// A key and its name in the set.
 #[derive(Clone, Debug)]
@@ -57,9 +58,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedKey>, InvalidKeySet> {
         let Some(named) = usable(member).map_err(|error| error.in_key(index))? else {
             continue;
         };
-        let same = |other: &NamedKey| {
-            other.kid == named.kid && other.key.algorithm() == named.key.algorithm()
-        };
+        let same = |other: &NamedKey| other.kid == named.kid && other.key.overlaps(&named.key);
         if let Some(kid) = &named.kid
             && keys.iter().any(same)
         {
@@ -70,7 +69,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedKey>, InvalidKeySet> {
     }
     if keys.is_empty() {
         let found = format!("none among {}", members.len());
-        return Err(InvalidKeySet::new("a key for RS256 or ES256 signatures", found));
+        return Err(InvalidKeySet::new("a key for signatures", found));
     }
     Ok(keys)
 }
@@ -81,50 +80,105 @@ fn usable(members: &Map<String, Value>) -> Result<Option<NamedKey>, InvalidKeySe
         return Err(InvalidKeySet::new("a public key", "a private one (`d`)"));
     }
     let kid = text(members, "kid")?.map(str::to_owned);
-    let kind = text(members, "kty")?;
-    let native = match kind {
-        Some("RSA") => Algorithm::Rs256,
-        Some("EC") => Algorithm::Es256,
-        // Registered, and not of ours.
-        Some("OKP" | "oct" | "AKP") => return Ok(None),
-        _ => {
-            let found = kind.map_or_else(|| "none".to_owned(), |kind| format!("{kind:?}"));
-            return Err(InvalidKeySet::new("a registered key type (`kty`)", found));
-        }
-    };
-    let algorithm = text(members, "alg")?;
-    let named = algorithm.and_then(Algorithm::named);
-    if named.is_some_and(|named| named != native) {
-        let found = format!("`alg` {:?}", algorithm.unwrap_or_default());
+    let kind = Kind::of(members)?;
+    let name = text(members, "alg")?;
+    let only = name.and_then(Algorithm::named);
+    if only.is_some_and(|only| !kind.is_for(only)) {
+        let found = format!("`alg` {:?}", name.unwrap_or_default());
         return Err(InvalidKeySet::new("an algorithm for the key's type", found));
     }
     let signs = text(members, "use")?.is_none_or(|purpose| purpose == "sig") && verifies(members)?;
-    if !signs || algorithm.is_some() && named.is_none() {
+    if !signs || name.is_some() && only.is_none() {
         return Ok(None);
     }
-    let key = match native {
-        Algorithm::Rs256 => Key::rsa(&number(members, "n")?, &number(members, "e")?),
-        Algorithm::Es256 => match text(members, "crv")? {
-            Some("P-256") => Key::p256(&number(members, "x")?, &number(members, "y")?),
-            Some("P-384" | "P-521" | "secp256k1") if named.is_none() => return Ok(None),
-            other => {
-                let found = format!("`crv` {:?}", other.unwrap_or_default());
-                return Err(InvalidKeySet::new("a curve for the key's algorithm", found));
+    let key = match kind {
+        Kind::Rsa => Key::rsa(&bytes(members, "n")?, &bytes(members, "e")?),
+        Kind::Ec => match (text(members, "crv")?, only) {
+            (Some("secp256k1"), None) => return Ok(None),
+            (crv, only) => {
+                let curve = crv.and_then(Curve::named);
+                let curve =
+                    curve.filter(|curve| only.is_none_or(|only| only == Algorithm::Ecdsa(*curve)));
+                let curve = curve.ok_or_else(|| wrong_curve(crv))?;
+                Key::ec(curve, &bytes(members, "x")?, &bytes(members, "y")?)
             }
         },
+        Kind::Okp => match (text(members, "crv")?, only) {
+            (Some("Ed25519"), _) => Key::ed25519(&bytes(members, "x")?),
+            (Some("Ed448"), _) | (Some("X25519" | "X448"), None) => return Ok(None),
+            (crv, _) => return Err(wrong_curve(crv)),
+        },
+        Kind::Secret => Key::secret(&bytes(members, "k")?, only),
+        Kind::Foreign => return Ok(None),
     };
     match key {
-        Ok(key) => Ok(Some(NamedKey { kid, key })),
+        Ok(key) => Ok(only
+            .map_or(Some(key.clone()), |only| key.restricted(only))
+            .map(|key| NamedKey { kid, key })),
         Err(InvalidKey::TooLong) => Ok(None),
-        Err(InvalidKey::TooShort(bits)) => {
-            Err(InvalidKeySet::new("an RSA modulus of at least 2048 bits", format!("{bits} bits")))
+        Err(wrong) => Err(refusal(wrong)),
+    }
+}
+
+/// `kty` (RFC 7518 §6.1).
+#[derive(Clone, Copy)]
+enum Kind {
+    Rsa,
+    Ec,
+    Okp,
+    Secret,
+    /// Registered, and not of ours.
+    Foreign,
+}
+
+impl Kind {
+    fn of(members: &Map<String, Value>) -> Result<Self, InvalidKeySet> {
+        match text(members, "kty")? {
+            Some("RSA") => Ok(Self::Rsa),
+            Some("EC") => Ok(Self::Ec),
+            Some("OKP") => Ok(Self::Okp),
+            Some("oct") => Ok(Self::Secret),
+            Some("AKP") => Ok(Self::Foreign),
+            other => {
+                let found = other.map_or_else(|| "none".to_owned(), |other| format!("{other:?}"));
+                Err(InvalidKeySet::new("a registered key type (`kty`)", found))
+            }
         }
-        Err(InvalidKey::Modulus) => Err(InvalidKeySet::new(
+    }
+
+    fn is_for(self, algorithm: Algorithm) -> bool {
+        match algorithm {
+            Algorithm::Rsa(_) | Algorithm::Pss(_) => matches!(self, Self::Rsa),
+            Algorithm::Ecdsa(_) => matches!(self, Self::Ec),
+            Algorithm::Ed25519 => matches!(self, Self::Okp),
+            Algorithm::Hmac(_) => matches!(self, Self::Secret),
+        }
+    }
+}
+
+fn wrong_curve(crv: Option<&str>) -> InvalidKeySet {
+    let found = format!("`crv` {:?}", crv.unwrap_or_default());
+    InvalidKeySet::new("a curve for the key's type and algorithm", found)
+}
+
+fn refusal(wrong: InvalidKey) -> InvalidKeySet {
+    match wrong {
+        InvalidKey::TooShort(bits) => {
+            InvalidKeySet::new("an RSA modulus of at least 2048 bits", format!("{bits} bits"))
+        }
+        InvalidKey::Modulus | InvalidKey::TooLong => InvalidKeySet::new(
             "an odd RSA modulus and an odd exponent from 3 to 2^33",
             "other numbers",
-        )),
-        Err(InvalidKey::Point) => {
-            Err(InvalidKeySet::new("a point on P-256, 32 bytes each way", "something else"))
+        ),
+        InvalidKey::Point => {
+            InvalidKeySet::new("a point on the curve, both coordinates whole", "something else")
+        }
+        InvalidKey::Edwards => {
+            InvalidKeySet::new("a point of full order on Ed25519, in 32 bytes", "something else")
+        }
+        InvalidKey::Guessable(length) => {
+            let found = format!("{length} bytes");
+            InvalidKeySet::new("a secret at least as long as its hash, 32 bytes or more", found)
         }
     }
 }
@@ -157,121 +211,14 @@ fn text<'a>(
     }
 }
 
-/// A number in base64url (RFC 7518 §2).
-fn number(members: &Map<String, Value>, name: &'static str) -> Result<Vec<u8>, InvalidKeySet> {
+/// A number or other bytes in base64url (RFC 7518 §2).
+fn bytes(members: &Map<String, Value>, name: &'static str) -> Result<Vec<u8>, InvalidKeySet> {
     let text = text(members, name)?.unwrap_or_default();
     match URL_SAFE_NO_PAD.decode(text) {
         Ok(bytes) if !bytes.is_empty() => Ok(bytes),
-        _ => Err(InvalidKeySet::new("a number in base64url", format!("another value of `{name}`"))),
+        _ => Err(InvalidKeySet::new("bytes in base64url", format!("another value of `{name}`"))),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json as value;
-
-    use super::*;
-
-    fn corpus() -> Vec<Map<String, Value>> {
-        let set = json::object(cases::JWKS.as_bytes()).unwrap();
-        set["keys"].as_array().unwrap().iter().map(|key| key.as_object().unwrap().clone()).collect()
-    }
-
-    /// The corpus's key of this type, with members set, or removed by null.
-    fn key(kty: &str, changes: Value) -> Value {
-        let mut key = corpus().into_iter().find(|key| key["kty"] == kty).unwrap();
-        for (name, value) in changes.as_object().unwrap().clone() {
-            if value.is_null() {
-                key.remove(&name);
-            } else {
-                key.insert(name, value);
-            }
-        }
-        Value::Object(key)
-    }
-
-    fn set(keys: Vec<Value>) -> Result<usize, InvalidKeySet> {
-        parse(&serde_json::json!({ "keys": keys, "other": 1 }).to_string()).map(|keys| keys.len())
-    }
-
-    #[test]
-    fn the_keys_of_the_corpus_are_usable() {
-        let keys = parse(cases::JWKS).unwrap();
-        let names: Vec<_> = keys.iter().map(|key| key.kid.as_deref().unwrap()).collect();
-        assert_eq!(names, ["rs256", "es256"]);
-    }
-
-    #[test]
-    fn keys_for_other_ends_are_left_out() {
-        for other in [
-            value!({ "kty": "OKP", "crv": "Ed25519", "x": "AA" }),
-            value!({ "kty": "oct", "k": "AA" }),
-            value!({ "kty": "EC", "crv": "P-384", "x": "AA", "y": "AA" }),
-            value!({ "kty": "EC", "crv": "secp256k1", "alg": "ES256K", "x": "AA", "y": "AA" }),
-            key("RSA", value!({ "alg": "RS512" })),
-            key("RSA", value!({ "alg": "RSA-OAEP", "use": "enc" })),
-            key("RSA", value!({ "use": "enc" })),
-            key("RSA", value!({ "key_ops": ["encrypt"] })),
-            key("RSA", value!({ "key_ops": [] })),
-            key("EC", value!({ "use": "enc", "alg": null })),
-        ] {
-            assert_eq!(set(vec![other.clone(), key("EC", value!({}))]), Ok(1), "{other}");
-            let alone = set(vec![other]).unwrap_err();
-            assert_eq!(alone.found, "none among 1");
-        }
-    }
-
-    #[test]
-    fn what_a_key_need_not_say_it_need_not_say() {
-        for key in [
-            key("RSA", value!({ "alg": null, "use": null, "kid": null })),
-            key("EC", value!({ "alg": null, "use": null, "kid": null })),
-            key("EC", value!({ "key_ops": ["verify"], "x5c": ["AA"], "x5t": "A", "other": {} })),
-        ] {
-            assert_eq!(set(vec![key.clone()]), Ok(1), "{key}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_key_refuses_the_set() {
-        for (wrong, found) in [
-            (value!({ "n": "AA" }), "none in key 1"),
-            (value!({ "kty": "rsa" }), "\"rsa\" in key 1"),
-            (value!({ "kty": 1 }), "another value of `kty` in key 1"),
-            (value!([]), "something else in key 1"),
-            (key("RSA", value!({ "alg": "ES256" })), "`alg` \"ES256\" in key 1"),
-            (key("EC", value!({ "alg": "RS256" })), "`alg` \"RS256\" in key 1"),
-            (key("RSA", value!({ "d": "AQAB" })), "a private one (`d`) in key 1"),
-            (key("RSA", value!({ "n": null })), "another value of `n` in key 1"),
-            (key("RSA", value!({ "n": "AQAB" })), "17 bits in key 1"),
-            (key("RSA", value!({ "n": "A+A=" })), "another value of `n` in key 1"),
-            (key("RSA", value!({ "e": "AQ" })), "other numbers in key 1"),
-            (key("RSA", value!({ "e": "AQAA" })), "other numbers in key 1"),
-            (key("RSA", value!({ "key_ops": "verify" })), "another value in key 1"),
-            (key("RSA", value!({ "key_ops": ["verify", "verify"] })), "another value in key 1"),
-            (key("RSA", value!({ "use": 1 })), "another value of `use` in key 1"),
-            (key("EC", value!({ "crv": "P-384" })), "`crv` \"P-384\" in key 1"),
-            (key("EC", value!({ "crv": "p256" })), "`crv` \"p256\" in key 1"),
-            (key("EC", value!({ "crv": null })), "`crv` \"\" in key 1"),
-            (key("EC", value!({ "y": "AAAA" })), "something else in key 1"),
-            (key("EC", value!({})), "`kid` \"es256\" for a second time in key 1"),
-        ] {
-            let error = set(vec![key("EC", value!({})), wrong.clone()]).unwrap_err();
-            assert_eq!(error.found, found, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_kid_may_be_shared_by_keys_of_different_algorithms() {
-        let keys = vec![key("EC", value!({ "kid": "a" })), key("RSA", value!({ "kid": "a" }))];
-        assert_eq!(set(keys), Ok(2));
-    }
-
-    #[test]
-    fn what_is_no_key_set_is_refused() {
-        for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#, r#"{"keys":[]}"#]
-        {
-            assert!(parse(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

@@ -1,41 +1,30 @@
-//! A public key that can do one thing: check signatures of one algorithm.
+//! Keys that check signatures, each for the algorithms that fit it and no other.
 
-use filter_core::ports::{PublicKey, Signatures};
-use jsonwebtoken::DecodingKey;
-use p256::ecdsa::Signature;
-use p256::pkcs8::EncodePublicKey as _;
-use rsa::traits::PublicKeyParts as _;
-use rsa::{BigUint, RsaPublicKey};
+mod ec;
+mod okp;
+mod rsa;
+mod secret;
 
+use filter_core::ports::Signatures;
+
+use super::algorithm::{Algorithm, Curve};
 use super::compact::Compact;
 
-/// How a token may be signed (RFC 7518 §3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// ECDSA with P-256 and SHA-256.
-    Es256,
-}
-
-impl Algorithm {
-    /// The algorithm of that name, if it is one of ours.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        match name {
-            "RS256" => Some(Self::Rs256),
-            "ES256" => Some(Self::Es256),
-            _ => None,
-        }
-    }
-}
-
-/// A public key, checked when it was made.
+/// A key, checked when it was made.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
-    algorithm: Algorithm,
-    signature_length: usize,
-    der: Vec<u8>,
-    decoding: DecodingKey,
+    material: Material,
+    /// The one algorithm that the key's `alg` leaves.
+    only: Option<Algorithm>,
+}
+
+/// What a key is made of. The type decides with what it can be compared: bytes of one never act for another's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Material {
+    Rsa(rsa::Rsa),
+    Ec(ec::Ec),
+    Ed25519(okp::Ed25519),
+    Secret(secret::Secret),
 }
 
 /// Why there is no key in what was given.
@@ -47,137 +36,102 @@ pub(crate) enum InvalidKey {
     TooLong,
     /// An even RSA modulus, or an exponent that is even, below 3 or of more than 33 bits.
     Modulus,
-    /// Coordinates that are not 32 bytes each, or not of a point on the curve.
+    /// Coordinates of another length than the curve's, or not of a point on it.
     Point,
+    /// Not 32 bytes that are a point of Ed25519, or one of a small order, for which signatures hold by themselves.
+    Edwards,
+    /// A secret of fewer bytes than its hash has (RFC 7518 §3.2): this many.
+    Guessable(usize),
 }
 
 impl Key {
     /// An RSA key, by modulus and exponent, big-endian.
+    ///
+    /// # Errors
+    /// When the numbers are no such key.
     pub(crate) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, InvalidKey> {
-        let n = BigUint::from_bytes_be(modulus);
-        let e = BigUint::from_bytes_be(exponent);
-        match n.bits() {
-            bits @ 0..2048 => return Err(InvalidKey::TooShort(bits)),
-            2048..=RsaPublicKey::MAX_SIZE => {}
-            _ => return Err(InvalidKey::TooLong),
-        }
-        let odd = |number: &BigUint| number.to_bytes_le().first().is_some_and(|low| low & 1 == 1);
-        if !odd(&n) || !odd(&e) || e < BigUint::from(3_u8) {
-            return Err(InvalidKey::Modulus);
-        }
-        let key = RsaPublicKey::new(n, e).map_err(|_| InvalidKey::Modulus)?;
-        let der = key.to_public_key_der().map_err(|_| InvalidKey::Modulus)?;
-        let (n, e) = (key.n().to_bytes_be(), key.e().to_bytes_be());
-        Ok(Self {
-            algorithm: Algorithm::Rs256,
-            signature_length: key.size(),
-            der: der.into_vec(),
-            decoding: DecodingKey::from_rsa_raw_components(&n, &e),
-        })
+        rsa::Rsa::new(modulus, exponent).map(|key| Self::of(Material::Rsa(key)))
     }
 
-    /// A key on the curve P-256, by coordinates.
-    pub(crate) fn p256(x: &[u8], y: &[u8]) -> Result<Self, InvalidKey> {
-        if x.len() != 32 || y.len() != 32 {
-            return Err(InvalidKey::Point);
-        }
-        // An uncompressed point (SEC 1 §2.3.3).
-        let point = [&[4], x, y].concat();
-        let key = p256::PublicKey::from_sec1_bytes(&point).map_err(|_| InvalidKey::Point)?;
-        let der = key.to_public_key_der().map_err(|_| InvalidKey::Point)?;
-        Ok(Self {
-            algorithm: Algorithm::Es256,
-            signature_length: 64,
-            der: der.into_vec(),
-            decoding: DecodingKey::from_ec_der(&point),
-        })
+    /// A key on a curve, by coordinates.
+    ///
+    /// # Errors
+    /// When the point is not on the curve.
+    pub(crate) fn ec(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, InvalidKey> {
+        ec::Ec::new(curve, x, y).map(|key| Self::of(Material::Ec(key)))
     }
 
-    /// The one algorithm of this key.
-    pub(crate) fn algorithm(&self) -> Algorithm {
-        self.algorithm
+    /// A key on Ed25519, by its encoded point.
+    ///
+    /// # Errors
+    /// When that is not a point with which to verify.
+    pub(crate) fn ed25519(x: &[u8]) -> Result<Self, InvalidKey> {
+        okp::Ed25519::new(x).map(|key| Self::of(Material::Ed25519(key)))
     }
 
-    /// Whether both are the same key for the same algorithm.
+    /// A secret, for `only` or for every HMAC that it is long enough for.
+    ///
+    /// # Errors
+    /// When it is too short.
+    pub(crate) fn secret(bytes: &[u8], only: Option<Algorithm>) -> Result<Self, InvalidKey> {
+        secret::Secret::new(bytes, only).map(|key| Self::of(Material::Secret(key)))
+    }
+
+    fn of(material: Material) -> Self {
+        Self { material, only: None }
+    }
+
+    /// The same key for this algorithm alone; `None` if it does not fit the key.
+    pub(crate) fn restricted(self, only: Algorithm) -> Option<Self> {
+        self.verifies(only).then_some(Self { only: Some(only), ..self })
+    }
+
+    /// Whether signatures of this algorithm may be checked with the key.
+    pub(crate) fn verifies(&self, algorithm: Algorithm) -> bool {
+        let fits = match (&self.material, algorithm) {
+            (Material::Rsa(_), Algorithm::Rsa(_) | Algorithm::Pss(_))
+            | (Material::Ed25519(_), Algorithm::Ed25519) => true,
+            (Material::Ec(key), Algorithm::Ecdsa(curve)) => key.curve() == curve,
+            (Material::Secret(key), Algorithm::Hmac(hash)) => key.suffices(hash),
+            _ => false,
+        };
+        fits && self.only.is_none_or(|only| only == algorithm)
+    }
+
+    /// Whether there is an algorithm that both verify, so that one `kid` cannot tell them apart.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        Algorithm::ALL
+            .iter()
+            .any(|(_, algorithm)| self.verifies(*algorithm) && other.verifies(*algorithm))
+    }
+
+    /// Whether both are the same key for the same algorithms.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        self.algorithm == other.algorithm && self.der == other.der
+        self.only == other.only && self.material == other.material
     }
 
-    /// Whether this key made the token's signature: by the host's cryptography, or here where the host has none.
-    pub(crate) fn signed(&self, token: &Compact<'_>, signatures: &dyn Signatures) -> bool {
-        if token.algorithm != self.algorithm || token.signature.len() != self.signature_length {
+    /// Whether this key made the token's signature: by the host's cryptography where it has the algorithm, else here.
+    pub(crate) fn signed(&self, token: &Compact<'_>, host: &dyn Signatures) -> bool {
+        if !self.verifies(token.algorithm) {
             return false;
         }
-        let algorithm = match self.algorithm {
-            Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
-            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
-        };
-        let message = token.message.as_bytes();
-        let key = PublicKey { hash: "sha256", der: &self.der };
-        let told = match self.algorithm {
-            Algorithm::Rs256 => signatures.verify(&key, message, &token.signature),
-            // The host wants DER (RFC 3279 §2.2.3) where a JWS has two numbers side by side (RFC 7518 §3.4).
-            Algorithm::Es256 => match Signature::from_slice(&token.signature) {
-                Ok(signature) => signatures.verify(&key, message, signature.to_der().as_bytes()),
-                Err(_) => Some(false),
-            },
-        };
-        told.unwrap_or_else(|| {
-            jsonwebtoken::crypto::verify(token.signature_text, message, &self.decoding, algorithm)
-                .unwrap_or(false)
-        })
+        match (&self.material, token.algorithm) {
+            (Material::Rsa(key), Algorithm::Rsa(hash)) => key.signed_pkcs1(token, hash, host),
+            (Material::Rsa(key), Algorithm::Pss(hash)) => key.signed_pss(token, hash),
+            (Material::Ec(key), _) => key.signed(token, host),
+            (Material::Ed25519(key), _) => key.signed(token),
+            (Material::Secret(key), Algorithm::Hmac(hash)) => key.signed(token, hash),
+            _ => false,
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An odd number of this many bits; whether it is a product of two primes, nobody can tell by looking.
-    fn modulus(bits: usize) -> Vec<u8> {
-        let mut bytes = vec![0xff; bits.div_ceil(8)];
-        bytes[0] = 0xff >> (bytes.len() * 8 - bits);
-        bytes
-    }
-
-    #[test]
-    fn rsa_keys_are_neither_short_nor_huge() {
-        for (bits, verdict) in [
-            (0, Err(InvalidKey::TooShort(0))),
-            (512, Err(InvalidKey::TooShort(512))),
-            (1024, Err(InvalidKey::TooShort(1024))),
-            (2047, Err(InvalidKey::TooShort(2047))),
-            (2048, Ok(256)),
-            (3072, Ok(384)),
-            (4096, Ok(512)),
-            (4097, Err(InvalidKey::TooLong)),
-            (16384, Err(InvalidKey::TooLong)),
-        ] {
-            let modulus = if bits == 0 { vec![] } else { modulus(bits) };
-            let key = Key::rsa(&modulus, &[1, 0, 1]);
-            assert_eq!(key.map(|key| key.signature_length), verdict, "{bits}");
-        }
-    }
-
-    #[test]
-    fn an_exponent_is_odd_and_at_least_3() {
-        let n = modulus(2048);
-        for exponent in [&[3][..], &[0, 3], &[1, 0, 1], &[1, 0xff, 0xff, 0xff, 0xff]] {
-            assert!(Key::rsa(&n, exponent).is_ok(), "{exponent:?}");
-        }
-        for exponent in [&[][..], &[0], &[1], &[2], &[1, 0, 0], &[3, 0xff, 0xff, 0xff, 0xff], &n] {
-            assert_eq!(Key::rsa(&n, exponent).unwrap_err(), InvalidKey::Modulus, "{exponent:?}");
-        }
-        let mut even = n;
-        even[255] = 0xfe;
-        assert_eq!(Key::rsa(&even, &[1, 0, 1]).unwrap_err(), InvalidKey::Modulus);
-    }
-
-    #[test]
-    fn a_point_must_be_on_the_curve() {
-        for (x, y) in [(vec![0; 32], vec![0; 32]), (vec![1; 32], vec![1; 32]), (vec![], vec![])] {
-            assert_eq!(Key::p256(&x, &y).unwrap_err(), InvalidKey::Point);
-        }
-        assert_eq!(Key::p256(&[1; 31], &[1; 33]).unwrap_err(), InvalidKey::Point);
-    }
+/// Whether the signature is the key's, computed here.
+fn computed(
+    token: &Compact<'_>,
+    key: &jsonwebtoken::DecodingKey,
+    algorithm: jsonwebtoken::Algorithm,
+) -> bool {
+    let message = token.message.as_bytes();
+    jsonwebtoken::crypto::verify(token.signature_text, message, key, algorithm).unwrap_or(false)
 }

@@ -1,47 +1,73 @@
-//! From an `Authorization` header to an identity: which issuers are believed, and about what.
+//! From a request's token to an identity: which issuers are believed, and about what.
 //!
 //! Nothing in a token is interpreted before its signature is known to be good but the header, which says only which
 //! keys to try.
 
+mod algorithm;
+mod cache;
 mod claims;
 mod compact;
-mod credential;
+mod identity;
+mod issuer;
 mod json;
 mod jwks;
 mod key;
+mod place;
+mod revocation;
+mod validity;
 
-use filter_core::{Edit, HeaderName, Headers, Ports};
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
 
+use filter_core::{Edit, HeaderName, Headers, Ports, View};
+
+pub(crate) use algorithm::Algorithm;
+use cache::Cache;
+pub(crate) use cache::Limits;
 pub(crate) use claims::{ClaimPath, Claims, decimal};
 use compact::Compact;
-pub(crate) use jwks::InvalidKeySet;
+pub(crate) use identity::{Identity, Principal};
+pub(crate) use issuer::Issuer;
+pub(crate) use jwks::{NamedKey, parse as parse_key_set};
 use key::Key;
+pub(crate) use place::{Place, Prefix};
+pub(crate) use revocation::{Revocation, Revocations};
+pub(crate) use validity::Validity;
 
 use crate::Reason;
 
 /// How many keys are tried on one token at most. A token that names its key needs one.
 const MAX_TRIES: usize = 8;
 
-/// An issuer of tokens, and what is done with them.
-#[derive(Clone, Debug)]
-pub(crate) struct Issuer {
-    /// `iss` of its tokens.
-    pub(crate) name: String,
-    /// The audiences, one of which a token must have; empty if any will do.
-    pub(crate) audiences: Vec<String>,
-    /// The headers to write claims into.
-    pub(crate) claim_headers: Vec<(HeaderName, ClaimPath)>,
-    /// Whether the upstream gets the token.
-    pub(crate) forward: bool,
-}
+/// Which keys the cache's proofs were made with. Keys come with the configuration, and so does the cache.
+const GENERATION: u64 = 0;
 
 /// All issuers that are believed, and their keys.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Issuers {
     issuers: Vec<Issuer>,
     keys: Vec<SharedKey>,
-    /// Every header that some issuer's claims are written into.
+    /// Every header that is written for some issuer.
     owned: Vec<HeaderName>,
+    /// Every place where some issuer's tokens are looked for.
+    places: Vec<SharedPlace>,
+    /// Tokens that were good. It saves time and changes no answer, so it is no state that anybody could see.
+    cache: RefCell<Cache>,
+}
+
+/// A place, once, and the issuers whose tokens are looked for in it, by position.
+#[derive(Clone, Debug)]
+struct SharedPlace {
+    place: Place,
+    readers: Vec<usize>,
+}
+
+/// A token in a request, and where it is, by position among the places.
+struct Found<'a> {
+    token: Cow<'a, [u8]>,
+    places: Vec<usize>,
 }
 
 /// A key, once, and all who sign with it: issuers do share key sets.
@@ -65,53 +91,56 @@ impl Holder {
     }
 }
 
-/// Who a request comes from, proven by a token.
-#[derive(Clone, Debug)]
-pub(crate) struct Identity<'a> {
-    /// What the token says.
-    pub(crate) claims: Claims,
-    /// The principal.
-    pub(crate) principal: Principal,
-    issuer: &'a Issuer,
-}
-
-/// Istio's `request.auth.principal`: `ISSUER/SUBJECT`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Principal {
-    /// The token names no subject.
-    None,
-    /// This one.
-    Named(String),
-    /// One that another issuer, whose name goes on where this one's ends, could also have named.
-    Ambiguous,
+/// What a signature proves of a token, whoever sends it and whenever.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Proof {
+    claims: Claims,
+    principal: Principal,
+    /// The issuers of this name who sign with the key, by position.
+    signers: Vec<usize>,
 }
 
 impl Issuers {
-    /// Adds an issuer with its key set.
-    ///
-    /// # Errors
-    /// When the key set is refused.
-    pub(crate) fn add(&mut self, issuer: Issuer, jwks: &str) -> Result<(), InvalidKeySet> {
+    /// Nobody yet, and room for this many good tokens.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { cache: RefCell::new(Cache::new(limits)), ..Self::default() }
+    }
+
+    /// Adds an issuer with its keys.
+    pub(crate) fn add(&mut self, issuer: Issuer, keys: Vec<NamedKey>) {
         let position = self.issuers.len();
-        for named in jwks::parse(jwks)? {
+        for named in keys {
             let holder = Holder { issuer: position, kid: named.kid };
             match self.keys.iter_mut().find(|shared| shared.key.is(&named.key)) {
                 Some(shared) => shared.holders.push(holder),
                 None => self.keys.push(SharedKey { key: named.key, holders: vec![holder] }),
             }
         }
-        for (header, _) in &issuer.claim_headers {
+        for header in issuer.written() {
             if !self.owned.contains(header) {
                 self.owned.push(header.clone());
             }
         }
+        for place in &issuer.places {
+            match self.places.iter_mut().find(|shared| shared.place == *place) {
+                Some(shared) => shared.readers.push(position),
+                None => {
+                    let (place, readers) = (place.clone(), vec![position]);
+                    self.places.push(SharedPlace { place, readers });
+                }
+            }
+        }
         self.issuers.push(issuer);
-        Ok(())
     }
 
     /// Whether nobody is believed, so that there are no tokens.
     pub(crate) fn is_empty(&self) -> bool {
         self.issuers.is_empty()
+    }
+
+    /// Whether somebody's tokens are bound to certificates.
+    pub(crate) fn ask_for_certificates(&self) -> bool {
+        self.issuers.iter().any(|issuer| issuer.bound)
     }
 
     /// Who sent this request; `None` without a token.
@@ -120,25 +149,66 @@ impl Issuers {
     /// When there is a token that does not prove it.
     pub(crate) fn identify(
         &self,
-        headers: Headers<'_>,
+        view: View<'_>,
         ports: &Ports<'_>,
     ) -> Result<Option<Identity<'_>>, Reason> {
-        if self.is_empty() {
+        let Some(found) = self.find(view.request())? else {
             return Ok(None);
-        }
-        match credential::bearer(headers)? {
-            None => Ok(None),
-            Some(token) => self.prove(&Compact::parse(token)?, ports).map(Some),
-        }
+        };
+        let remembered = self.remembered(|cache| cache.find(&found.token, GENERATION)).flatten();
+        let is_new = remembered.is_none();
+        let proof = match remembered {
+            Some(proof) => proof,
+            None => Rc::new(self.prove(&Compact::parse(&found.token)?, ports)?),
+        };
+        let now = ports.clock.wall();
+        let identity = self.admit(&proof, &found, now, view);
+        self.remembered(|cache| match &identity {
+            Ok(_) if is_new => {
+                let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+                cache.keep(&found.token, GENERATION, now, &proof);
+            }
+            Err(Reason::TokenExpired) if !is_new => cache.forget(&found.token),
+            _ => {}
+        });
+        identity.map(Some)
     }
 
-    fn prove(&self, token: &Compact<'_>, ports: &Ports<'_>) -> Result<Identity<'_>, Reason> {
+    /// The one token of the request, and every place where it is.
+    fn find<'a>(&'a self, headers: Headers<'a>) -> Result<Option<Found<'a>>, Reason> {
+        let mut found: Option<Found<'a>> = None;
+        for (position, shared) in self.places.iter().enumerate() {
+            let Some(token) = shared.place.token(headers)? else {
+                continue;
+            };
+            match &mut found {
+                None => found = Some(Found { token, places: vec![position] }),
+                Some(found) if found.token == token => found.places.push(position),
+                Some(_) => return Err(Reason::TokenRepeated),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks the cache. Nobody else is asking it: there is one thread, and nothing that it calls comes back here.
+    fn remembered<T>(&self, ask: impl FnOnce(&mut Cache) -> T) -> Option<T> {
+        self.cache.try_borrow_mut().ok().map(|mut cache| ask(&mut cache))
+    }
+
+    /// What the token's signature proves.
+    fn prove(&self, token: &Compact<'_>, ports: &Ports<'_>) -> Result<Proof, Reason> {
         let kid = token.kid.as_deref();
+        let of = |holder: &Holder| self.issuers.get(holder.issuer);
+        let accepted = |issuer: &Issuer| issuer.algorithms.contains(&token.algorithm);
+        if !self.issuers.iter().any(accepted) {
+            return Err(Reason::TokenAlgorithm);
+        }
+        let fits = |holder: &Holder| holder.fits(kid) && of(holder).is_some_and(accepted);
         let mut fitting = self
             .keys
             .iter()
-            .filter(|shared| shared.key.algorithm() == token.algorithm)
-            .filter(|shared| shared.holders.iter().any(|holder| holder.fits(kid)))
+            .filter(|shared| shared.key.verifies(token.algorithm))
+            .filter(|shared| shared.holders.iter().any(fits))
             .take(MAX_TRIES)
             .peekable();
         fitting.peek().ok_or(Reason::TokenKeyUnknown)?;
@@ -148,61 +218,66 @@ impl Issuers {
 
         let claims = Claims::new(token.payload()?)?;
         let name = claims.issuer().ok_or(Reason::TokenIssuer)?;
-        let mut issuers = shared
-            .holders
-            .iter()
-            .filter(|holder| holder.fits(kid))
-            .filter_map(|holder| self.issuers.get(holder.issuer))
-            .filter(|issuer| issuer.name == name)
-            .peekable();
-        issuers.peek().ok_or(Reason::TokenIssuer)?;
-        claims.check_time(ports.clock.wall())?;
-        let issuer = issuers.find(|issuer| issuer.serves(&claims)).ok_or(Reason::TokenAudience)?;
-        let principal = self.principal(issuer, claims.subject());
-        Ok(Identity { claims, principal, issuer })
+        let named = |holder: &&Holder| of(holder).is_some_and(|issuer| issuer.name == name);
+        let signers = shared.holders.iter().filter(|holder| fits(holder)).filter(named);
+        let signers = signers.map(|holder| holder.issuer).collect();
+        let others = self.issuers.iter().map(|issuer| issuer.name.as_str());
+        let principal = Principal::of(name, claims.subject(), others);
+        Ok(Proof { claims, principal, signers })
     }
 
-    fn principal(&self, issuer: &Issuer, subject: Option<&str>) -> Principal {
-        let Some(subject) = subject.filter(|subject| !subject.is_empty()) else {
-            return Principal::None;
-        };
-        let principal = format!("{}/{subject}", issuer.name);
-        let another = self.issuers.iter().any(|other| {
-            other.name.len() > issuer.name.len()
-                && principal.strip_prefix(&other.name).is_some_and(|rest| rest.starts_with('/'))
-        });
-        if another { Principal::Ambiguous } else { Principal::Named(principal) }
+    /// Whether the token is for us, from this sender, now.
+    fn admit(
+        &self,
+        proof: &Proof,
+        found: &Found<'_>,
+        now: Duration,
+        view: View<'_>,
+    ) -> Result<Identity<'_>, Reason> {
+        let signers = proof
+            .signers
+            .iter()
+            .filter_map(|position| Some((*position, self.issuers.get(*position)?)));
+        if signers.clone().any(|(_, issuer)| issuer.revocations.take_back(&proof.claims)) {
+            return Err(Reason::TokenRevoked);
+        }
+        let mut refusal = Reason::TokenIssuer;
+        for (position, issuer) in signers {
+            // A place for one issuer's tokens is none for another's.
+            if !self.found_by(position, found) {
+                continue;
+            }
+            match issuer.admits(&proof.claims, now, view) {
+                Ok(()) => return Ok(Identity::new(issuer, proof, found)),
+                Err(reason) => refusal = reason,
+            }
+        }
+        Err(refusal)
+    }
+
+    /// Whether the token is where this issuer's are looked for.
+    fn found_by(&self, issuer: usize, found: &Found<'_>) -> bool {
+        let mut places = found.places.iter().filter_map(|position| self.places.get(*position));
+        places.any(|shared| shared.readers.contains(&issuer))
     }
 
     /// What becomes of the request's headers: each header that may carry a claim carries a proven one or none, and the
     /// token ends here unless it is to be forwarded.
-    pub(crate) fn edits(&self, identity: Option<&Identity<'_>>) -> Vec<Edit> {
-        let claim = |name: &HeaderName| {
-            let identity = identity?;
-            let (_, path) =
-                identity.issuer.claim_headers.iter().find(|(header, _)| header == name)?;
-            path.header_value(&identity.claims)
-        };
+    pub(crate) fn edits(&self, identity: Option<&Identity<'_>>, headers: Headers<'_>) -> Vec<Edit> {
+        let written = |name: &HeaderName| identity.and_then(|identity| identity.written(name));
         let mut edits: Vec<Edit> = self
             .owned
             .iter()
-            .map(|name| match claim(name) {
+            .map(|name| match written(name) {
                 Some(value) => Edit::Set(name.clone(), value),
                 None => Edit::Remove(name.clone()),
             })
             .collect();
-        if identity.is_some_and(|identity| !identity.issuer.forward) {
-            edits.push(Edit::Remove(HeaderName::literal("authorization")));
+        if let Some(identity) = identity.filter(|identity| !identity.issuer.forward) {
+            let places = identity.places.iter().filter_map(|position| self.places.get(*position));
+            edits.extend(place::emptied(places.map(|shared| &shared.place), headers));
         }
         edits
-    }
-}
-
-impl Issuer {
-    /// Whether a token with these claims is meant for us.
-    fn serves(&self, claims: &Claims) -> bool {
-        self.audiences.is_empty()
-            || claims.audiences().any(|audience| self.audiences.iter().any(|ours| ours == audience))
     }
 }
 

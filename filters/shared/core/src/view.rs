@@ -111,6 +111,9 @@ pub enum Attribute {
     RouteName,
     /// `xds.cluster_name`: the name of the upstream cluster.
     ClusterName,
+    /// `connection.sha256_peer_certificate_digest`: the SHA-256 of the certificate that the client showed, in
+    /// hexadecimal; absent without one.
+    PeerCertificateDigest,
     /// `filter_state['wasm.NAME']`, as published by a filter before; NAME is an identifier.
     FilterState(&'static str),
 }
@@ -145,6 +148,7 @@ impl Attribute {
             Self::ResponseGrpcStatus => vec!["response", "grpc_status"],
             Self::RouteName => vec!["xds", "route_name"],
             Self::ClusterName => vec!["xds", "cluster_name"],
+            Self::PeerCertificateDigest => vec!["connection", "sha256_peer_certificate_digest"],
             Self::FilterState(name) => vec!["filter_state", "wasm", name],
         }
     }
@@ -161,6 +165,7 @@ impl Attribute {
             | Self::ResponseCodeDetails
             | Self::RouteName
             | Self::ClusterName
+            | Self::PeerCertificateDigest
             | Self::FilterState(_) => Kind::Text,
             Self::DestinationPort
             | Self::RequestDuration

@@ -53,9 +53,13 @@ const LOGGED: [Attribute; 7] = [
     Attribute::FilterState("probe_said"),
 ];
 
-/// A key, and a signature of [`SIGNED`] by it.
-const KEY: &[u8] = include_bytes!("key.der");
-const SIGNATURE: &[u8] = include_bytes!("signature.der");
+/// Of each kind that the proxy knows: the hash, a key, and a signature of [`SIGNED`] by it.
+const KEYS: [(&str, &[u8], &[u8]); 4] = [
+    ("sha256", include_bytes!("es256-key.der"), include_bytes!("es256-signature.der")),
+    ("sha384", include_bytes!("es384-key.der"), include_bytes!("es384-signature.der")),
+    ("sha512", include_bytes!("es512-key.der"), include_bytes!("es512-signature.der")),
+    ("sha512", include_bytes!("rs512-key.der"), include_bytes!("rs512-signature.der")),
+];
 const SIGNED: &[u8] = b"signed by the demo";
 
 fn label(text: &str) -> Vec<LabelValue> {
@@ -190,17 +194,17 @@ impl Filter for Probe {
                 self.ledger.by(0, Why::Asked),
             ),
             b"verify" => {
-                let key = PublicKey { hash: "sha256", der: KEY };
-                let verify = |hash, text| {
-                    format!(
-                        "{:?}",
-                        ports.signatures.verify(&PublicKey { hash, ..key }, text, SIGNATURE)
-                    )
+                let verify = |hash: Option<&'static str>, text| {
+                    let told = KEYS.map(|(own, der, signature)| {
+                        let key = PublicKey { hash: hash.unwrap_or(own), der };
+                        format!("{:?}", ports.signatures.verify(&key, text, signature))
+                    });
+                    told.join(" ")
                 };
                 edits(vec![
-                    told("x-right", verify("sha256", SIGNED)),
-                    told("x-wrong", verify("sha256", b"something else")),
-                    told("x-lacking", verify("no-such-hash", SIGNED)),
+                    told("x-right", verify(None, SIGNED)),
+                    told("x-wrong", verify(None, b"something else")),
+                    told("x-lacking", verify(Some("no-such-hash"), SIGNED)),
                 ])
             }
             b"publish" => Outcome {

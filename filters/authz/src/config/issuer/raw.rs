@@ -1,0 +1,91 @@
+//! The shape of one rule.
+
+use filter_core::config::{Object, Span, Whole};
+use filter_core::headers::{HeaderName, OwnedHeader};
+use filter_core::matching::NonEmpty;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error, StrDeserializer};
+
+use super::super::text::{Name, text};
+use crate::token::{Algorithm, ClaimPath, Prefix};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::config) struct RawIssuer {
+    pub(super) issuer: Name,
+    pub(super) audiences: Option<NonEmpty<Name>>,
+    pub(super) jwks: String,
+    pub(super) timeout: Option<Span>,
+    pub(super) from_headers: Option<NonEmpty<Object<RawHeader>>>,
+    pub(super) from_params: Option<NonEmpty<Name>>,
+    pub(super) from_cookies: Option<NonEmpty<CookieName>>,
+    pub(super) output_payload_to_header: Option<OwnedHeader>,
+    pub(super) output_claim_to_headers: Option<NonEmpty<Object<RawClaimHeader>>>,
+    #[serde(default)]
+    pub(super) forward_original_token: bool,
+    pub(super) space_delimited_claims: Option<NonEmpty<Name>>,
+    pub(super) algorithms: Option<NonEmpty<AlgorithmName>>,
+    pub(super) clock_skew: Option<Span>,
+    pub(super) max_lifetime: Option<Span>,
+    #[serde(default)]
+    pub(super) require_certificate_binding: bool,
+    pub(super) revoked: Option<NonEmpty<Object<RawRevocation>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RawHeader {
+    pub(super) name: ReadHeader,
+    pub(super) prefix: Option<HeaderPrefix>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RawClaimHeader {
+    pub(super) header: OwnedHeader,
+    pub(super) claim: DottedClaim,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RawRevocation {
+    pub(super) jti: Option<Name>,
+    pub(super) sub: Option<Name>,
+    pub(super) issued_before: Option<Whole>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::config) struct RawCache {
+    pub(super) jwt_cache_size: Option<Whole>,
+    pub(super) jwt_max_token_size: Option<Whole>,
+}
+
+text!(DottedClaim(ClaimPath), ClaimPath::dotted, "a claim, nested ones as `outer.inner`");
+text!(
+    AlgorithmName(Algorithm),
+    Algorithm::named,
+    "an algorithm that signs, like `RS256`, `ES256` or `EdDSA`"
+);
+text!(
+    HeaderPrefix(Prefix),
+    |text| (text.is_empty() || !text.trim().is_empty()).then(|| Prefix::parse(text)),
+    "a prefix that is not blank"
+);
+// A cookie's name is a token too (RFC 6265 §4.1.1), but its case counts.
+text!(
+    CookieName(String),
+    |text| HeaderName::parse(text).map(|_| text.to_owned()),
+    "the name of a cookie"
+);
+text!(
+    ReadHeader(HeaderName),
+    |text| {
+        let name = HeaderName::parse(text)?;
+        let removable: StrDeserializer<'_, Error> = text.into_deserializer();
+        let credential = ["authorization", "proxy-authorization"].contains(&name.as_str());
+        (credential || OwnedHeader::deserialize(removable).is_ok()).then_some(name)
+    },
+    "a header that can hold a token and be taken away"
+);
