@@ -5,6 +5,7 @@
 
 mod answer;
 mod config;
+mod fetch;
 mod notes;
 mod policy;
 mod reason;
