@@ -6,21 +6,25 @@
 mod answer;
 mod config;
 mod fetch;
+mod fetches;
 mod notes;
 mod policy;
 mod reason;
 mod token;
 
+use std::time::Duration;
+
 use filter_core::{
-    Attribute, Decision, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports,
-    Verdict, View,
+    Answer, Attribute, Chores, Decision, Errand, Filter, HeaderName, Invalid, Ledger, Metrics,
+    Outcome, Phase, Ports, Verdict, View,
 };
 
 use answer::Form;
+use fetches::Fetches;
 use notes::Notes;
 use policy::{Opinion, Policies, Ruling};
 pub use reason::Reason;
-use token::Issuers;
+use token::{Identity, Issuers, Wait};
 
 /// The filter.
 #[derive(Debug)]
@@ -29,15 +33,26 @@ pub struct Authz {
     policies: Policies,
     ledger: Ledger,
     notes: Notes,
+    fetches: Fetches,
     form: Form,
     forms: Vec<Option<Form>>,
     debug_header: Option<HeaderName>,
 }
 
+/// How often a worker looks whether another has fetched keys, or whether it is time to.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// What is kept of one exchange.
+#[derive(Debug, Default)]
+pub struct Memo {
+    /// What keys the request waits for.
+    wait: Option<Wait>,
+}
+
 impl Filter for Authz {
     const NAME: &'static str = "authz";
 
-    type Memo = ();
+    type Memo = Memo;
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {
         let configuration = config::compile(document)?;
@@ -45,12 +60,14 @@ impl Filter for Authz {
             Invalid::at("/policies", "fewer rules", error.to_string())
         };
         let notes = Notes::open(configuration.audited, configuration.dry, metrics).map_err(many)?;
+        let fetches = Fetches::open(configuration.issuers.urls(), metrics).map_err(many)?;
         let ledger = Ledger::open::<Reason>(Self::NAME, configuration.rules, metrics);
         Ok(Self {
             issuers: configuration.issuers,
             policies: configuration.policies,
             ledger: ledger.map_err(many)?,
             notes,
+            fetches,
             form: configuration.form,
             forms: configuration.forms,
             debug_header: configuration.debug_header,
@@ -68,21 +85,70 @@ impl Filter for Authz {
         }
     }
 
-    fn on_request(&self, view: &View<'_>, (): &mut (), ports: &Ports<'_>) -> Outcome {
-        let headers = view.request();
+    fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         let proven = self.issuers.identify(*view, ports);
-        let mut outcome = match &proven {
-            Ok(identity) => self.judged(&self.policies.decide(view, identity.as_ref())),
-            Err(reason) => self.ruled(&Ruling::by_none(*reason)),
-        };
-        // A refused request is cleaned too: access logs show its headers.
-        let admitted = proven.ok().flatten().filter(|_| outcome.verdict == Verdict::Continue);
-        outcome.edits = self.issuers.edits(admitted.as_ref(), headers);
-        outcome
+        if let Err(reason) = proven
+            && let Some((wait, longest)) = self.issuers.wait(reason, ports)
+        {
+            memo.wait = Some(wait);
+            return hold(longest);
+        }
+        self.decide(view, proven)
+    }
+
+    fn on_answer(
+        &self,
+        view: &View<'_>,
+        answer: &Answer,
+        memo: &mut Memo,
+        ports: &Ports<'_>,
+    ) -> Outcome {
+        let proven = self.issuers.identify(*view, ports);
+        if proven.is_err()
+            && matches!(answer, Answer::Resumed)
+            && let Some(left) =
+                memo.wait.as_ref().and_then(|wait| self.issuers.wait_on(wait, ports))
+        {
+            return hold(left);
+        }
+        self.decide(view, proven)
+    }
+
+    fn period(&self) -> Option<Duration> {
+        self.issuers.fetches().then_some(PERIOD)
+    }
+
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores {
+        let resume = self.issuers.look(ports);
+        let calls = self.issuers.begin(ports);
+        Chores { resume, calls, ..Chores::default() }
+    }
+
+    fn on_fetched(&self, errand: Errand, answer: &Answer, ports: &Ports<'_>) -> Chores {
+        let ended = self.issuers.end(errand, answer, ports);
+        let resume = self.issuers.look(ports);
+        let counts = ended.and_then(|fetched| self.fetches.count(errand, fetched));
+        Chores { resume, counts: counts.into_iter().collect(), ..Chores::default() }
     }
 }
 
+/// Holds the request. Its headers are cleaned when it goes on.
+fn hold(longest: Duration) -> Outcome {
+    Outcome { verdict: Verdict::Hold(longest), ..Outcome::pass() }
+}
+
 impl Authz {
+    fn decide(&self, view: &View<'_>, proven: Result<Option<Identity<'_>>, Reason>) -> Outcome {
+        let mut outcome = match &proven {
+            Ok(identity) => self.judged(&self.policies.decide(view, identity.as_ref())),
+            Err(reason) => self.ruled(&Ruling::by_none(self.issuers.for_want_of_keys(*reason))),
+        };
+        // A refused request is cleaned too: access logs show its headers.
+        let admitted = proven.ok().flatten().filter(|_| outcome.verdict == Verdict::Continue);
+        outcome.edits = self.issuers.edits(admitted.as_ref(), view.request());
+        outcome
+    }
+
     fn judged(&self, opinion: &Opinion) -> Outcome {
         let mut outcome = self.ruled(&opinion.ruling);
         self.notes.note(opinion, &self.ledger, &mut outcome);

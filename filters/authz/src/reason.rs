@@ -42,6 +42,8 @@ pub enum Reason {
     TokenRevoked,
     /// The token is not bound to the certificate that its sender shows.
     TokenBinding,
+    /// Keys that might prove the token could not be fetched.
+    KeysUnavailable,
     /// The path has no single meaning, and a DENY rule may be about it.
     PathAmbiguous,
 }
@@ -66,6 +68,7 @@ impl decision::Reason for Reason {
         Self::TokenLifetime,
         Self::TokenRevoked,
         Self::TokenBinding,
+        Self::KeysUnavailable,
         Self::PathAmbiguous,
     ];
 
@@ -89,6 +92,7 @@ impl decision::Reason for Reason {
             Self::TokenLifetime => "token_lifetime",
             Self::TokenRevoked => "token_revoked",
             Self::TokenBinding => "token_binding",
+            Self::KeysUnavailable => "keys_unavailable",
             Self::PathAmbiguous => "path_ambiguous",
         }
     }
@@ -133,6 +137,7 @@ impl Reason {
             Self::Unauthenticated => {
                 (401, GrpcStatus::Unauthenticated, Some(r#"Bearer realm="outrigger""#))
             }
+            Self::KeysUnavailable => (503, GrpcStatus::Unavailable, None),
             Self::TokenRepeated
             | Self::TokenMalformed
             | Self::TokenAlgorithm

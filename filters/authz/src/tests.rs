@@ -1,5 +1,7 @@
 //! The filter as a whole, where a case file cannot look.
 
+mod keys;
+
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -34,7 +36,7 @@ fn ask(authz: &Authz, headers: &[(&str, &[u8])], ports: &Ports<'_>) -> Outcome {
     let rest = line.into_iter().filter(|(name, _)| missing(name));
     let request = HeaderMap::from_pairs(rest.chain(headers.iter().copied()));
     let exchange = FixtureExchange { request, ..FixtureExchange::default() };
-    authz.on_request(&View::new(&exchange, Phase::Request, &[]), &mut (), ports)
+    authz.on_request(&View::new(&exchange, Phase::Request, &[]), &mut Default::default(), ports)
 }
 
 fn reason(authz: &Authz, headers: &[(&str, &[u8])]) -> String {

@@ -1,5 +1,6 @@
 //! `jwtRules`: Istio's `RequestAuthentication`, and what it lacks.
 
+mod keys;
 mod raw;
 
 use std::time::Duration;
@@ -11,7 +12,7 @@ use filter_core::{HeaderName, Invalid};
 use super::raw::objects;
 use crate::token::{
     Algorithm, ClaimPath, Issuer, Issuers, Limits, NamedKey, Place, Prefix, Revocation,
-    Revocations, Validity, parse_key_set,
+    Revocations, Source, Validity,
 };
 use raw::{AlgorithmName, RawClaimHeader, RawHeader, RawRevocation};
 pub(super) use raw::{RawCache, RawIssuer};
@@ -27,9 +28,10 @@ pub(super) fn issuers(
     if rules.is_none() && cache.is_some() {
         return Err(Invalid::at("/jwtCacheConfig", "`jwtRules` beside it", "none"));
     }
+    let mut issuers = Issuers::new(limits(cache));
     let mut list = Vec::new();
     for (index, rule) in objects(rules).enumerate() {
-        list.push(issuer(rule, &format!("/jwtRules/{index}"))?);
+        list.push(issuer(rule, &mut issuers, &format!("/jwtRules/{index}"))?);
     }
     for (index, (issuer, _)) in list.iter().enumerate() {
         for header in issuer.written() {
@@ -41,9 +43,8 @@ pub(super) fn issuers(
             }
         }
     }
-    let mut issuers = Issuers::new(limits(cache));
-    for (issuer, keys) in list {
-        issuers.add(issuer, keys);
+    for (issuer, source) in list {
+        issuers.add(issuer, source);
     }
     Ok(issuers)
 }
@@ -58,17 +59,17 @@ fn limits(cache: Option<Object<RawCache>>) -> Limits {
     limits
 }
 
-fn issuer(raw: RawIssuer, pointer: &str) -> Result<(Issuer, Vec<NamedKey>), Invalid> {
+fn issuer(
+    mut raw: RawIssuer,
+    issuers: &mut Issuers,
+    pointer: &str,
+) -> Result<(Issuer, Source), Invalid> {
     let at = |field: &str| format!("{pointer}/{field}");
-    if raw.timeout.is_some() {
-        let expected = "no timeout where keys are not fetched";
-        return Err(Invalid::at(at("timeout"), expected, "one beside `jwks`"));
-    }
-    let keys = parse_key_set(&raw.jwks)
-        .map_err(|error| Invalid::at(at("jwks"), error.expected, error.found))?;
-    let algorithms = match raw.algorithms {
-        None => usual_algorithms(&keys),
-        Some(names) => named_algorithms(names, &keys, &at("algorithms"))?,
+    let source = keys::source(&mut raw, issuers, pointer)?;
+    let algorithms = match (raw.algorithms, &source) {
+        (None, Source::Inline(keys)) => usual_algorithms(keys),
+        (None, Source::Remote(_)) => usual_algorithms(&[]),
+        (Some(names), source) => named_algorithms(names, source, &at("algorithms"))?,
     };
     let mut places = headers(raw.from_headers, &at("fromHeaders"))?;
     add(&mut places, raw.from_params, |name| Place::Param(name.0), &at("fromParams"))?;
@@ -103,7 +104,7 @@ fn issuer(raw: RawIssuer, pointer: &str) -> Result<(Issuer, Vec<NamedKey>), Inva
         payload_header,
         forward: raw.forward_original_token,
     };
-    Ok((issuer, keys))
+    Ok((issuer, source))
 }
 
 fn strings<T>(list: Option<NonEmpty<T>>, text: fn(T) -> String) -> Vec<String> {
@@ -120,13 +121,19 @@ fn usual_algorithms(keys: &[NamedKey]) -> Vec<Algorithm> {
 
 fn named_algorithms(
     names: NonEmpty<AlgorithmName>,
-    keys: &[NamedKey],
+    source: &Source,
     pointer: &str,
 ) -> Result<Vec<Algorithm>, Invalid> {
     let names: Vec<Algorithm> = names.into_vec().into_iter().map(|name| name.0).collect();
     for (index, algorithm) in names.iter().enumerate() {
-        if !keys.iter().any(|named| named.key.verifies(*algorithm)) {
-            let expected = "an algorithm that a key of `jwks` is for";
+        let (usable, expected) = match source {
+            Source::Inline(keys) => {
+                let usable = keys.iter().any(|named| named.key.verifies(*algorithm));
+                (usable, "an algorithm that a key of `jwks` is for")
+            }
+            Source::Remote(_) => (!algorithm.is_symmetric(), "an algorithm with public keys"),
+        };
+        if !usable {
             return Err(Invalid::at(format!("{pointer}/{index}"), expected, "another"));
         }
     }

@@ -9,6 +9,8 @@ use filter_core::Callout;
 pub(crate) struct Endpoint {
     /// The cluster's name.
     pub(crate) cluster: String,
+    /// As it was given.
+    pub(crate) url: String,
     scheme: &'static str,
     authority: String,
     path: String,
@@ -58,6 +60,7 @@ impl Endpoint {
         let host = host.to_ascii_lowercase();
         Ok(Self {
             cluster: cluster.unwrap_or_else(|| format!("outbound|{port}||{host}")),
+            url: url.to_owned(),
             scheme,
             authority: if port == usual { host } else { format!("{host}:{port}") },
             path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },

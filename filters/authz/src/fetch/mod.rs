@@ -10,7 +10,7 @@ use std::time::Duration;
 use filter_core::cells::Updated;
 use filter_core::{Answer, Callout, Copies, Headers, Ports, Step, cells};
 
-pub(crate) use endpoint::{Endpoint, InvalidUrl};
+pub(crate) use endpoint::Endpoint;
 use plan::Plan;
 pub(crate) use plan::Timing;
 
@@ -59,7 +59,9 @@ pub(crate) enum Fetched {
 
 impl Remote {
     pub(crate) fn new(endpoint: Endpoint, timing: Timing) -> Self {
-        let cell = |kind: &str| format!("authz {kind} {}", endpoint.name()).into_bytes();
+        // A plugin with other times makes its own plans, and keeps its own document.
+        let times = [timing.timeout, timing.refresh, timing.max_stale].map(|time| time.as_millis());
+        let cell = |kind: &str| format!("authz {kind} {times:?} {}", endpoint.name()).into_bytes();
         Self {
             plan_cell: cell("plan"),
             document_cell: cell("document"),
@@ -68,6 +70,16 @@ impl Remote {
             given: Cell::new(0),
             attempts: Cell::new(0),
         }
+    }
+
+    /// Where it is fetched from.
+    pub(crate) fn url(&self) -> &str {
+        &self.endpoint.url
+    }
+
+    /// Whether it is fetched from the same place as another.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.endpoint == other.endpoint && self.timing == other.timing
     }
 
     /// Looks whether another worker has fetched it, or whether it is too old by now.
@@ -135,16 +147,18 @@ impl Remote {
         fetched
     }
 
-    /// Wishes for a newer document, and tells whether one is on its way.
+    /// Wishes for a newer document, and tells whether one is on its way: to this proxy, or only from another worker to
+    /// this one.
     pub(crate) fn wish(&self, ports: &Ports<'_>) -> bool {
         let now = ports.clock.monotonic();
         let wished = self.update(ports, |plan| plan.wished(now));
-        wished || self.plan(ports).is_some_and(|plan| plan.is_pending(now))
+        let coming = |plan: Plan| plan.is_pending(now) || plan.attempts != self.attempts.get();
+        wished || self.plan(ports).is_some_and(coming)
     }
 
-    /// How many attempts to fetch it have ended; changes with each.
-    pub(crate) fn attempts(&self, ports: &Ports<'_>) -> u32 {
-        self.plan(ports).unwrap_or_default().attempts
+    /// How many attempts to fetch it had ended when this worker last looked; changes with each.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts.get()
     }
 
     /// How long an answer may take.

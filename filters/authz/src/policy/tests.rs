@@ -22,7 +22,7 @@ fn ask(authz: &Authz, request: [&str; 3], attributes: &[(Attribute, Value)]) -> 
     let exchange =
         FixtureExchange { request, attributes: offered.collect(), ..FixtureExchange::default() };
     let view = View::new(&exchange, Phase::Request, &[]);
-    let outcome = authz.on_request(&view, &mut (), &World::default().ports());
+    let outcome = authz.on_request(&view, &mut Default::default(), &World::default().ports());
     outcome.decisions[0].evidence()
 }
 

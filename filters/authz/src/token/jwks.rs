@@ -74,6 +74,16 @@ pub(crate) fn parse(text: &str) -> Result<Vec<NamedKey>, InvalidKeySet> {
     Ok(keys)
 }
 
+/// The usable keys of a set that was fetched; `None` if it is not a key set. It may have none, as an issuer who takes
+/// all of them back publishes. A wrong key is left out, as the others must not suffer; so is a secret, as what is
+/// published is none.
+pub(crate) fn fetched(document: &[u8]) -> Option<Vec<NamedKey>> {
+    let set = json::object(document).ok()?;
+    let members = set.get("keys")?.as_array()?.iter().filter_map(Value::as_object);
+    let keys = members.filter_map(|member| usable(member).ok().flatten());
+    Some(keys.filter(|named| !named.key.is_symmetric()).collect())
+}
+
 /// The key that `members` describe, if this filter has a use for it.
 fn usable(members: &Map<String, Value>) -> Result<Option<NamedKey>, InvalidKeySet> {
     if members.contains_key("d") {

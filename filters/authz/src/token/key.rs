@@ -77,6 +77,11 @@ impl Key {
         secret::Secret::new(bytes, only).map(|key| Self::of(Material::Secret(key)))
     }
 
+    /// Whether whoever verifies with it could also sign.
+    pub(crate) fn is_symmetric(&self) -> bool {
+        matches!(self.material, Material::Secret(_))
+    }
+
     fn of(material: Material) -> Self {
         Self { material, only: None }
     }

@@ -14,7 +14,10 @@ mod jwks;
 mod key;
 mod place;
 mod revocation;
+mod ring;
+mod source;
 mod validity;
+mod wait;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -31,24 +34,25 @@ use compact::Compact;
 pub(crate) use identity::{Identity, Principal};
 pub(crate) use issuer::Issuer;
 pub(crate) use jwks::{NamedKey, parse as parse_key_set};
-use key::Key;
 pub(crate) use place::{Place, Prefix};
 pub(crate) use revocation::{Revocation, Revocations};
+use ring::Ring;
+pub(crate) use source::{RemoteSet, Source};
 pub(crate) use validity::Validity;
+pub(crate) use wait::Wait;
 
 use crate::Reason;
-
-/// How many keys are tried on one token at most. A token that names its key needs one.
-const MAX_TRIES: usize = 8;
-
-/// Which keys the cache's proofs were made with. Keys come with the configuration, and so does the cache.
-const GENERATION: u64 = 0;
+use crate::fetch::Remote;
 
 /// All issuers that are believed, and their keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Issuers {
     issuers: Vec<Issuer>,
-    keys: Vec<SharedKey>,
+    /// Where each issuer's keys come from.
+    sources: Vec<Source>,
+    remotes: Vec<RemoteSet>,
+    /// All keys. Another ring takes its place when fetched keys change.
+    ring: RefCell<Rc<Ring>>,
     /// Every header that is written for some issuer.
     owned: Vec<HeaderName>,
     /// Every place where some issuer's tokens are looked for.
@@ -70,27 +74,6 @@ struct Found<'a> {
     places: Vec<usize>,
 }
 
-/// A key, once, and all who sign with it: issuers do share key sets.
-#[derive(Clone, Debug)]
-struct SharedKey {
-    key: Key,
-    holders: Vec<Holder>,
-}
-
-/// An issuer that signs with a key, and what it calls the key.
-#[derive(Clone, Debug)]
-struct Holder {
-    issuer: usize,
-    kid: Option<String>,
-}
-
-impl Holder {
-    /// Whether a token's `kid` may mean this. A key without a name may be called anything.
-    fn fits(&self, kid: Option<&str>) -> bool {
-        self.kid.as_deref().is_none_or(|own| kid.is_none_or(|kid| kid == own))
-    }
-}
-
 /// What a signature proves of a token, whoever sends it and whenever.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Proof {
@@ -106,16 +89,10 @@ impl Issuers {
         Self { cache: RefCell::new(Cache::new(limits)), ..Self::default() }
     }
 
-    /// Adds an issuer with its keys.
-    pub(crate) fn add(&mut self, issuer: Issuer, keys: Vec<NamedKey>) {
+    /// Adds an issuer, and says where its keys come from.
+    pub(crate) fn add(&mut self, issuer: Issuer, source: Source) {
         let position = self.issuers.len();
-        for named in keys {
-            let holder = Holder { issuer: position, kid: named.kid };
-            match self.keys.iter_mut().find(|shared| shared.key.is(&named.key)) {
-                Some(shared) => shared.holders.push(holder),
-                None => self.keys.push(SharedKey { key: named.key, holders: vec![holder] }),
-            }
-        }
+        self.sources.push(source);
         for header in issuer.written() {
             if !self.owned.contains(header) {
                 self.owned.push(header.clone());
@@ -131,6 +108,40 @@ impl Issuers {
             }
         }
         self.issuers.push(issuer);
+        self.forge();
+    }
+
+    /// Adds a key set that is fetched, unless it is there already, and gives its position.
+    pub(crate) fn add_remote(&mut self, remote: Remote) -> usize {
+        let known = self.remotes.iter().position(|known| known.is(&remote));
+        known.unwrap_or_else(|| {
+            self.remotes.push(RemoteSet::new(remote));
+            self.remotes.len().saturating_sub(1)
+        })
+    }
+
+    /// Makes a ring of the keys as they are now.
+    fn forge(&self) {
+        let mut ring = Ring::new(self.ring().generation.wrapping_add(1));
+        for (position, source) in self.sources.iter().enumerate() {
+            match source {
+                Source::Inline(keys) => ring.add(position, keys),
+                Source::Remote(remote) => {
+                    if let Some(set) = self.remotes.get(*remote) {
+                        set.with_keys(|keys| ring.add(position, keys));
+                    }
+                }
+            }
+        }
+        if let Ok(mut current) = self.ring.try_borrow_mut() {
+            *current = Rc::new(ring);
+        }
+    }
+
+    /// The keys as they are now.
+    pub(crate) fn ring(&self) -> Rc<Ring> {
+        // It is never lent out for longer than this takes.
+        self.ring.try_borrow().map(|ring| Rc::clone(&ring)).unwrap_or_default()
     }
 
     /// Whether nobody is believed, so that there are no tokens.
@@ -155,18 +166,20 @@ impl Issuers {
         let Some(found) = self.find(view.request())? else {
             return Ok(None);
         };
-        let remembered = self.remembered(|cache| cache.find(&found.token, GENERATION)).flatten();
+        let ring = self.ring();
+        let generation = ring.generation;
+        let remembered = self.remembered(|cache| cache.find(&found.token, generation)).flatten();
         let is_new = remembered.is_none();
         let proof = match remembered {
             Some(proof) => proof,
-            None => Rc::new(self.prove(&Compact::parse(&found.token)?, ports)?),
+            None => Rc::new(self.prove(&ring, &Compact::parse(&found.token)?, ports)?),
         };
         let now = ports.clock.wall();
         let identity = self.admit(&proof, &found, now, view);
         self.remembered(|cache| match &identity {
             Ok(_) if is_new => {
                 let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-                cache.keep(&found.token, GENERATION, now, &proof);
+                cache.keep(&found.token, generation, now, &proof);
             }
             Err(Reason::TokenExpired) if !is_new => cache.forget(&found.token),
             _ => {}
@@ -196,21 +209,14 @@ impl Issuers {
     }
 
     /// What the token's signature proves.
-    fn prove(&self, token: &Compact<'_>, ports: &Ports<'_>) -> Result<Proof, Reason> {
+    fn prove(&self, ring: &Ring, token: &Compact<'_>, ports: &Ports<'_>) -> Result<Proof, Reason> {
         let kid = token.kid.as_deref();
-        let of = |holder: &Holder| self.issuers.get(holder.issuer);
         let accepted = |issuer: &Issuer| issuer.algorithms.contains(&token.algorithm);
         if !self.issuers.iter().any(accepted) {
             return Err(Reason::TokenAlgorithm);
         }
-        let fits = |holder: &Holder| holder.fits(kid) && of(holder).is_some_and(accepted);
-        let mut fitting = self
-            .keys
-            .iter()
-            .filter(|shared| shared.key.verifies(token.algorithm))
-            .filter(|shared| shared.holders.iter().any(fits))
-            .take(MAX_TRIES)
-            .peekable();
+        let accepts = |position: usize| self.issuers.get(position).is_some_and(accepted);
+        let mut fitting = ring.fitting(token.algorithm, kid, accepts).peekable();
         fitting.peek().ok_or(Reason::TokenKeyUnknown)?;
         let shared = fitting
             .find(|shared| shared.key.signed(token, ports.signatures))
@@ -218,9 +224,11 @@ impl Issuers {
 
         let claims = Claims::new(token.payload()?)?;
         let name = claims.issuer().ok_or(Reason::TokenIssuer)?;
-        let named = |holder: &&Holder| of(holder).is_some_and(|issuer| issuer.name == name);
-        let signers = shared.holders.iter().filter(|holder| fits(holder)).filter(named);
-        let signers = signers.map(|holder| holder.issuer).collect();
+        let holders = shared.holders(kid).map(|holder| holder.issuer);
+        let signers = holders
+            .filter(|position| accepts(*position))
+            .filter(|position| self.issuers.get(*position).is_some_and(|own| own.name == name))
+            .collect();
         let others = self.issuers.iter().map(|issuer| issuer.name.as_str());
         let principal = Principal::of(name, claims.subject(), others);
         Ok(Proof { claims, principal, signers })

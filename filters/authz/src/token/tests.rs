@@ -38,7 +38,7 @@ fn issuer(name: &str, audiences: &[&str]) -> Issuer {
 fn issuers(list: &[(&str, &[&str], &str)]) -> Issuers {
     let mut issuers = Issuers::new(Limits { entries: 0, ..Limits::default() });
     for (name, audiences, jwks) in list {
-        issuers.add(issuer(name, audiences), parse_key_set(jwks).unwrap());
+        issuers.add(issuer(name, audiences), Source::Inline(parse_key_set(jwks).unwrap()));
     }
     issuers
 }
@@ -52,7 +52,7 @@ pub(super) fn every(entries: usize) -> Issuers {
     let mut issuers = Issuers::new(Limits { entries, ..Limits::default() });
     let algorithms = Algorithm::ALL.iter().map(|(_, algorithm)| *algorithm).collect();
     let issuer = Issuer { algorithms, ..issuer(ISSUER, &[]) };
-    issuers.add(issuer, parse_key_set(cases::EVERY_JWKS).unwrap());
+    issuers.add(issuer, Source::Inline(parse_key_set(cases::EVERY_JWKS).unwrap()));
     issuers
 }
 
@@ -194,7 +194,7 @@ fn issuers_that_share_a_key_are_told_apart_by_name() {
         (other, &[], cases::JWKS),
         (ISSUER, &["api"], cases::JWKS),
     ]);
-    assert_eq!(issuers.keys.len(), 2);
+    assert_eq!(issuers.ring().len(), 2);
     let token = mint(json!({ "key": "es256", "claims": { "iss": other, "sub": "a" } }));
     assert_eq!(identify(&issuers, &token).unwrap().issuer.name, other);
     let token = mint(json!({ "key": "es256", "claims": { "aud": "api" } }));

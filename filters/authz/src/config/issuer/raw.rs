@@ -15,8 +15,12 @@ use crate::token::{Algorithm, ClaimPath, Prefix};
 pub(in crate::config) struct RawIssuer {
     pub(super) issuer: Name,
     pub(super) audiences: Option<NonEmpty<Name>>,
-    pub(super) jwks: String,
+    pub(super) jwks: Option<String>,
+    pub(super) jwks_uri: Option<String>,
+    pub(super) jwks_cluster: Option<Name>,
     pub(super) timeout: Option<Span>,
+    pub(super) cache_duration: Option<Span>,
+    pub(super) max_stale: Option<Span>,
     pub(super) from_headers: Option<NonEmpty<Object<RawHeader>>>,
     pub(super) from_params: Option<NonEmpty<Name>>,
     pub(super) from_cookies: Option<NonEmpty<CookieName>>,

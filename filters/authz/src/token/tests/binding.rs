@@ -29,7 +29,7 @@ fn strict() -> String {
 fn bound() -> Issuers {
     let mut issuers = Issuers::new(Limits::default());
     let issuer = Issuer { bound: true, ..issuer(ISSUER, &[]) };
-    issuers.add(issuer, parse_key_set(cases::JWKS).unwrap());
+    issuers.add(issuer, Source::Inline(parse_key_set(cases::JWKS).unwrap()));
     issuers
 }
 

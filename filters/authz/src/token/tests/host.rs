@@ -141,7 +141,7 @@ fn a_token_without_a_kid_is_tried_on_a_bounded_number_of_keys() {
         .collect();
     let issuers = issuers(&[(ISSUER, &[], &json!({ "keys": keys }).to_string())]);
     let token = mint(json!({ "key": "rs256", "header": { "kid": null } }));
-    assert_eq!(with_host(&issuers, Some(false), &token), (false, MAX_TRIES, false));
+    assert_eq!(with_host(&issuers, Some(false), &token), (false, ring::MAX_TRIES, false));
     let token = mint(json!({ "key": "rs256", "header": { "kid": "19" } }));
     assert_eq!(with_host(&issuers, Some(false), &token), (false, 1, false));
 }
