@@ -2,8 +2,8 @@
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -51,7 +51,8 @@ impl Echo {
 }
 
 /// An upstream on a free port of this machine, one thread per connection. Answers with the status that the header
-/// `x-echo-status` asks for, else 200, and an [`Echo`]. Its own name is in the header `x-upstream-version`.
+/// `x-echo-status` asks for, else 200, and an [`Echo`], unless it is told what to answer. Its own name is in the header
+/// `x-upstream-version`.
 #[derive(Debug)]
 pub struct Upstream {
     address: SocketAddr,
@@ -61,6 +62,8 @@ pub struct Upstream {
 #[derive(Debug)]
 struct State {
     version: String,
+    /// A status and a body, if all answers are to be these.
+    told: Mutex<Option<(u16, String)>>,
     requests: AtomicU64,
     over: AtomicBool,
 }
@@ -76,6 +79,7 @@ impl Upstream {
         let address = listener.local_addr().map_err(fault)?;
         let state = Arc::new(State {
             version: version.to_owned(),
+            told: Mutex::default(),
             requests: AtomicU64::new(0),
             over: AtomicBool::new(false),
         });
@@ -98,10 +102,21 @@ impl Upstream {
         self.address
     }
 
+    /// From now on it answers this to everything.
+    pub fn answer(&self, status: u16, body: &str) {
+        *self.state.told() = Some((status, body.to_owned()));
+    }
+
     /// How many requests reached it.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.state.requests.load(Ordering::Acquire)
+    }
+}
+
+impl State {
+    fn told(&self) -> std::sync::MutexGuard<'_, Option<(u16, String)>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -126,7 +141,11 @@ fn serve(stream: &TcpStream, state: &State) -> Option<()> {
         if state.over.load(Ordering::Acquire) {
             return None;
         }
-        let body = serde_json::to_string(&echo).ok()?;
+        let told = state.told().clone();
+        let (status, body) = match told {
+            Some(told) => told,
+            None => (status, serde_json::to_string(&echo).ok()?),
+        };
         let head = format!(
             "HTTP/1.1 {status} Echo\r\nx-upstream-version: {}\r\ncontent-type: application/json\r\n",
             state.version
