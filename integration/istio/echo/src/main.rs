@@ -1,6 +1,7 @@
 //! The demo mesh's application. It answers with JSON: its name and version, the path and the headers that reached it,
 //! and, where NEXT names another such, what that one answered to the same request. `x-echo-status` asks the last for
-//! a status. NAME, VERSION, NEXT and PORT are its whole configuration.
+//! a status. NAME, VERSION, NEXT and PORT are its whole configuration, but for DOCUMENT: where it is set, that is what is
+//! answered to `/document`, as it is.
 
 use std::convert::Infallible;
 use std::env::var;
@@ -23,6 +24,7 @@ struct Echo {
     name: String,
     version: String,
     next: Option<String>,
+    document: Option<String>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -32,6 +34,7 @@ async fn main() -> Result<()> {
         name: var("NAME").unwrap_or_else(|_| "echo".to_owned()),
         version: var("VERSION").unwrap_or_default(),
         next: var("NEXT").ok(),
+        document: var("DOCUMENT").ok(),
         client: Client::builder(TokioExecutor::new()).build_http(),
     });
     let port: u16 = var("PORT").unwrap_or_else(|_| "8080".to_owned()).parse()?;
@@ -59,6 +62,11 @@ async fn main() -> Result<()> {
 
 impl Echo {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if let Some(document) =
+            self.document.as_ref().filter(|_| request.uri().path() == "/document")
+        {
+            return Response::new(Full::new(Bytes::from(document.clone())));
+        }
         let mut headers = Map::new();
         for (name, value) in request.headers() {
             let value = String::from_utf8_lossy(value.as_bytes());

@@ -119,9 +119,17 @@ impl Bed {
     /// # Errors
     /// When the API server, or Istio's webhook behind it, refuses it.
     pub fn apply(&self, object: &Value) -> Result<Applied<'_>, Fault> {
+        self.apply_text(&object.to_string())
+    }
+
+    /// Applies what a manifest says until the guard is dropped.
+    ///
+    /// # Errors
+    /// As [`Bed::apply`].
+    pub fn apply_text(&self, text: &str) -> Result<Applied<'_>, Fault> {
         // Made before, so that nothing is left of a list that was taken in part.
-        let applied = Applied { bed: self, text: object.to_string() };
-        self.replace(object)?;
+        let applied = Applied { bed: self, text: text.to_owned() };
+        self.run("kubectl", &["-n", NAMESPACE, "apply", "-f", "-"], text)?;
         Ok(applied)
     }
 
@@ -190,20 +198,36 @@ impl Bed {
         })
     }
 
-    /// Asks the shop until it refuses twenty times in a row. Connections between the gateway's workers and the next
-    /// proxy that are older than the plugin go past it until they are drained, which each is after one more request.
+    /// Asks the shop until it refuses on every connection.
     ///
     /// # Errors
     /// When it never does: with the last answer.
     pub fn settle(&self, path: &str, refusal: u16) -> Result<Answer, Fault> {
-        until(&format!("{refusal} on every connection"), || {
-            for _ in 1..20 {
-                let answer = self.get(path, &[])?;
-                if answer.status != refusal {
+        self.settle_on(path, &[], |answer| answer.status == refusal)
+    }
+
+    /// Asks the shop until twenty answers in a row are as wanted. Each worker takes over a plugin on its own, and
+    /// connections to the next proxy that are older than the plugin go past it until they are drained, which each is
+    /// after one more request.
+    ///
+    /// # Errors
+    /// When they never are: with the last one that was not.
+    pub fn settle_on(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        wanted: impl Fn(&Answer) -> bool,
+    ) -> Result<Answer, Fault> {
+        until(&format!("the right answer to {path} on every connection"), || {
+            let mut last = Err("no answer".to_owned());
+            for _ in 0..20 {
+                let answer = self.get(path, headers)?;
+                if !wanted(&answer) {
                     return Err(format!("{} {}", answer.status, answer.body));
                 }
+                last = Ok(answer);
             }
-            self.get(path, &[])
+            last
         })
     }
 

@@ -33,19 +33,6 @@ fn every_hop_knows_its_caller_by_mutual_tls_and_nobody_else_gets_in() {
 }
 
 #[test]
-fn the_manifests_of_the_filters_are_accepted() {
-    let bed = Bed::connect().unwrap();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../istio-manifests/plugins");
-    let said = bed.kubectl(&["apply", "--dry-run=server", "-k", folder]).unwrap();
-    assert_eq!(said.lines().count(), 4, "{said}");
-
-    let mut wrong = bed.plugin("authz", "checkout", json!({})).unwrap();
-    wrong["spec"]["url"] = json!("ftp://registry.example/authz");
-    let refused = bed.apply(&wrong).map(drop).unwrap_err();
-    assert!(refused.contains("denied the request") || refused.contains("is invalid"), "{refused}");
-}
-
-#[test]
 fn tokens_and_policies_decide_across_the_mesh() {
     let bed = Bed::connect().unwrap();
     let plugin = bed
@@ -133,7 +120,7 @@ fn the_gateway_draws_a_version_and_the_second_hop_takes_its_route() {
     })).unwrap();
     let _applied = bed.apply(&plugin).unwrap();
     let drawn = |answer: &Answer| answer.said(&["headers", "x-canary-checkout"]);
-    bed.wait_for("/", &[("x-user", "u0")], |answer| !drawn(answer).is_null()).unwrap();
+    bed.settle_on("/", &[("x-user", "u0")], |answer| !drawn(answer).is_null()).unwrap();
 
     let mut seen = std::collections::BTreeMap::new();
     for user in (0..20).chain(0..20) {
