@@ -1,5 +1,7 @@
 //! What one rule says to one key, and the change of the shared table that charges it: exactly once, or not at all.
 
+use std::rc::Rc;
+
 use filter_core::cells::{Cells, Stored, Unavailable, Version};
 
 use crate::gcra::TICKS_PER_SECOND;
@@ -31,9 +33,9 @@ impl From<Unavailable> for Trouble {
 }
 
 /// Who asks for how much, of what, and when.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Claim {
-    pub(crate) limits: Limits,
+    pub(crate) limits: Rc<Limits>,
     pub(crate) place: Place,
     pub(crate) cost: u64,
     pub(crate) now: u64,
@@ -54,7 +56,8 @@ pub(crate) struct Quote {
 impl Quote {
     /// Asks the store.
     pub(crate) fn ask(claim: Claim, cells: &dyn Cells) -> Result<Self, Unavailable> {
-        let Claim { limits, place, cost, now, slack } = claim;
+        let Claim { limits, place, cost, now, slack } = &claim;
+        let (cost, now, slack) = (*cost, *now, *slack);
         let held = cells.load(&place.cell)?;
         let version = held.as_ref().map(|cell| cell.version);
         let mut slot = Slot::parse(limits.layout(), held.map(|cell| cell.value));
@@ -69,17 +72,18 @@ impl Quote {
             }
             seat.tats = tats;
         }
-        Ok(Self { claim, slot, version, seat, verdict: limits.decide(&seat.tats, now, cost) })
+        let verdict = limits.decide(&seat.tats, now, cost);
+        Ok(Self { claim, slot, version, seat, verdict })
     }
 
     /// What a rule says to a key that is known to owe at least so much: only ever a refusal.
-    pub(crate) fn recalled(claim: Claim, tats: Tats) -> Option<Self> {
+    pub(crate) fn recalled(claim: &Claim, tats: Tats) -> Option<Self> {
         let verdict = claim.limits.decide(&tats, claim.now, claim.cost);
         let slot = Slot::parse(claim.limits.layout(), None);
         let mut seat = slot.seat(claim.place.fingerprint);
         seat.tats = tats;
         let refused = matches!(verdict, Verdict::Refuse { .. });
-        refused.then_some(Self { claim, slot, version: None, seat, verdict })
+        refused.then(|| Self { claim: claim.clone(), slot, version: None, seat, verdict })
     }
 
     /// What the key would owe if it is charged, or owes if it is refused.

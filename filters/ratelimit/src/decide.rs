@@ -134,13 +134,14 @@ impl Judge {
     /// What a rule says to a key: from memory if the key is known to owe too much, else from the store.
     fn ask(&self, claim: Claim, cells: &dyn Cells) -> Result<Quote, Trouble> {
         let known = self.memory.recall(&claim.place, claim.now);
-        if let Some(quote) = known.and_then(|tats| Quote::recalled(claim, tats)) {
+        if let Some(quote) = known.and_then(|tats| Quote::recalled(&claim, tats)) {
             return Ok(quote);
         }
         let mut quote = Quote::ask(claim, cells)?;
         if quote.wait().is_some() {
             quote.bar(cells)?;
-            self.memory.keep(claim.place, *quote.tats(), claim.now, self.only_grows);
+            let Claim { place, now, .. } = quote.claim;
+            self.memory.keep(place, *quote.tats(), now, self.only_grows);
         }
         Ok(quote)
     }
@@ -149,10 +150,17 @@ impl Judge {
     /// come first. Rules that are only watched come last, each by itself.
     fn charge(&self, ports: &Ports<'_>, ruling: &mut Ruling) -> Result<(), Refused> {
         let mut quotes = std::mem::take(&mut ruling.quotes);
-        quotes.sort_by_key(|(_, quote)| quote.remaining());
-        let (watched, binding): (Vec<_>, Vec<_>) =
-            quotes.into_iter().partition(|(index, _)| self.config.enforced(*index) == 0);
-        for (index, quote) in binding {
+        let watched = |index: usize| self.config.enforced(index) == 0;
+        quotes.sort_by_key(|(index, quote)| (watched(*index), quote.remaining()));
+        for (index, quote) in quotes {
+            if watched(index) {
+                match quote.charge(ports.cells) {
+                    Ok(Ok(receipt)) => ruling.shadows.push((index, receipt)),
+                    Ok(Err(_)) => ruling.shadow_limited.push(index),
+                    Err(_) => ruling.uncounted.push(index),
+                }
+                continue;
+            }
             let refused = match quote.charge(ports.cells) {
                 Ok(Ok(receipt)) => {
                     ruling.receipts.push((index, receipt));
@@ -182,13 +190,6 @@ impl Judge {
                 });
             }
             return Err(refused);
-        }
-        for (index, quote) in watched {
-            match quote.charge(ports.cells) {
-                Ok(Ok(receipt)) => ruling.shadows.push((index, receipt)),
-                Ok(Err(_)) => ruling.shadow_limited.push(index),
-                Err(_) => ruling.uncounted.push(index),
-            }
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::limit::{Limits, Tats, Window};
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub(crate) rule: Rule,
-    pub(crate) limits: Limits,
+    pub(crate) limits: std::rc::Rc<Limits>,
     pub(crate) tats: Tats,
     pub(crate) now: u64,
 }
@@ -118,7 +118,7 @@ mod tests {
         let limits = Limits::new(&windows.iter().map(window).collect::<Vec<_>>()).unwrap();
         let mut tats = Tats::default();
         tats.iter_mut().zip(debts).for_each(|(tat, debt)| *tat = 7 + debt * TICKS_PER_SECOND);
-        Standing { rule: Rule::parse(rule).unwrap(), limits, tats, now: 7 }
+        Standing { rule: Rule::parse(rule).unwrap(), limits: limits.into(), tats, now: 7 }
     }
 
     fn text(kind: LimitHeaders, standings: &[Standing]) -> String {

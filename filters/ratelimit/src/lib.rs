@@ -155,7 +155,7 @@ impl RateLimit {
         let grpc = view.request().is_grpc();
         let mut reply = answer::reply(&rule.reply, &rule.name, refused.why, refused.wait, grpc);
         let standings: Vec<Standing> =
-            self.standings(&ruling.quotes, |quote| (quote.claim, *quote.tats()));
+            self.standings(&ruling.quotes, |quote| (&quote.claim, *quote.tats()));
         let fields = fields::fields(self.judge.config.limit_headers, &standings);
         let fields = fields.into_iter().map(|(name, value)| (name, value.into_bytes()));
         reply.headers.extend(fields);
@@ -169,7 +169,7 @@ impl RateLimit {
     fn remember(&self, ruling: Ruling, outcome: &Outcome, memo: &mut Memo) {
         if self.judge.config.limit_headers != LimitHeaders::None {
             memo.standings =
-                self.standings(&ruling.receipts, |receipt| (receipt.claim, receipt.tats));
+                self.standings(&ruling.receipts, |receipt| (&receipt.claim, receipt.tats));
         }
         if self.judge.config.rule_header.is_some() && !outcome.decisions.is_empty() {
             let all: Vec<String> =
@@ -185,14 +185,14 @@ impl RateLimit {
     fn standings<T>(
         &self,
         items: &[(usize, T)],
-        state: impl Fn(&T) -> (charge::Claim, limit::Tats),
+        state: impl Fn(&T) -> (&charge::Claim, limit::Tats),
     ) -> Vec<Standing> {
         let mut items: Vec<&(usize, T)> = items.iter().collect();
         items.sort_by_key(|(rule, _)| *rule);
         let standing = |(index, item): &(usize, T)| {
             let rule = self.rules().get(*index)?.name.clone();
             let (claim, tats) = state(item);
-            Some(Standing { rule, limits: claim.limits, tats, now: claim.now })
+            Some(Standing { rule, limits: claim.limits.clone(), tats, now: claim.now })
         };
         items.into_iter().filter_map(standing).collect()
     }

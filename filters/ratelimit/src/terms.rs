@@ -1,6 +1,7 @@
 //! What one rule has to say about one request before any bucket is read: whether it is about it, whose limits hold, and
 //! what it costs.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use filter_core::matching::{Operation, Truth};
@@ -35,28 +36,29 @@ impl LimitRule {
     }
 
     /// The limits of this request's key and what the request costs; none if the key is not limited.
-    pub(crate) fn terms(&self, facts: &Facts<'_>, replicas: u64) -> Option<(Limits, u64)> {
-        let (cost, limits) = (self.cost.of(facts), self.limits);
+    pub(crate) fn terms(&self, facts: &Facts<'_>, replicas: u64) -> Option<(Rc<Limits>, u64)> {
+        let cost = self.cost.of(facts);
         if !self.overrides.is_empty()
             && let Some(known) = self.key.texts(facts).and_then(|key| self.overrides.get(&key))
         {
-            return known.map(|limits| (limits, cost));
+            return known.as_ref().map(|limits| (Rc::clone(limits), cost));
         }
-        let Some(from) = &self.limit_from else { return Some((limits, cost)) };
+        let own = || Rc::clone(&self.limits);
+        let Some(from) = &self.limit_from else { return Some((own(), cost)) };
         let Some(number) = from.part.text(facts).and_then(|text| number(&text)) else {
-            return Some((limits, cost));
+            return Some((own(), cost));
         };
         if number == 0 {
             // A bucket of nothing: no cost is ever covered.
-            return Some((limits, u64::MAX));
+            return Some((own(), u64::MAX));
         }
         let number = number.min(from.max);
-        let fill = limits.window(0).gcra.empty(0);
+        let fill = self.limits.window(0).gcra.empty(0);
         let fill = Duration::from_secs(fill / TICKS_PER_SECOND)
             .saturating_add(Duration::from_nanos(fill % TICKS_PER_SECOND / 64));
         let window = divided(number, number, fill, replicas).ok();
-        let brought = window.and_then(|window| Limits::new(&[window])?.in_place_of(&limits));
-        Some((brought.unwrap_or(limits), cost))
+        let brought = window.and_then(|window| Limits::new(&[window])?.in_place_of(&self.limits));
+        Some((brought.map_or_else(own, Rc::new), cost))
     }
 }
 

@@ -24,7 +24,7 @@ fn tat(world: &World, key: u64) -> u64 {
 }
 
 fn claim(limits: Limits, key: u64, now: u64) -> Claim {
-    Claim { limits, place: place(key), cost: 1, now, slack: SLACK }
+    Claim { limits: Rc::new(limits), place: place(key), cost: 1, now, slack: SLACK }
 }
 
 fn pay(world: &World, limits: Limits, key: u64, now: u64) -> Result<Receipt, u64> {

@@ -50,10 +50,10 @@ pub(crate) struct LimitRule {
     /// Those of which any of these holds are not counted.
     pub(crate) exempt: Vec<Condition>,
     pub(crate) key: Key,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Rc<Limits>,
     pub(crate) table: Table,
     /// The limits of single keys; none where they are not limited.
-    pub(crate) overrides: HashMap<Vec<Vec<u8>>, Option<Limits>>,
+    pub(crate) overrides: HashMap<Vec<Vec<u8>>, Option<Rc<Limits>>>,
     pub(crate) limit_from: Option<LimitFrom>,
     pub(crate) cost: Cost,
     pub(crate) settle: Option<Settle>,

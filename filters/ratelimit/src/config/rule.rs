@@ -69,7 +69,7 @@ impl RawRule {
             when: conditions("/when", self.when)?,
             exempt: conditions("/exempt", self.exempt)?,
             key: Key { parts, missing: self.missing_key.unwrap_or_default() },
-            limits: own,
+            limits: Rc::new(own),
             overrides,
             limit_from: limit_from.transpose()?,
             cost,
@@ -114,7 +114,7 @@ fn overrides(
     parts: usize,
     own: &Limits,
     replicas: u64,
-) -> Result<HashMap<Vec<Vec<u8>>, Option<Limits>>, Invalid> {
+) -> Result<HashMap<Vec<Vec<u8>>, Option<Rc<Limits>>>, Invalid> {
     let mut all = HashMap::new();
     let list = list.map(NonEmpty::into_vec).unwrap_or_default();
     for (index, Object(raw)) in list.into_iter().enumerate() {
@@ -133,7 +133,7 @@ fn overrides(
         } else {
             let limits = limits(raw.token_bucket, raw.limits, replicas)
                 .map_err(|invalid| invalid.under(&pointer))?;
-            Some(limits.in_place_of(own).ok_or_else(|| {
+            Some(limits.in_place_of(own).map(Rc::new).ok_or_else(|| {
                 let found = "others";
                 Invalid::at(pointer.clone(), "windows of the same times as the rule's", found)
             })?)
