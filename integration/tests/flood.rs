@@ -50,7 +50,7 @@ fn made_up_keys_take_no_more_memory_than_the_table() {
     let envoy = Envoy::start(&bootstrap, 2).unwrap();
     let address = envoy.listener("demo").unwrap();
     let admin = envoy.admin();
-    let memory = || admin.stats("server.memory_allocated").unwrap()["server.memory_allocated"];
+    let memory = || admin.memory().unwrap();
     let series = || admin.stats("").unwrap().len();
 
     // What the first requests of all kinds need.
