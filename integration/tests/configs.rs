@@ -34,7 +34,7 @@ fn every_file_is_accepted_as_it_is() {
             count += 1;
         }
     }
-    assert_eq!(count, 11);
+    assert_eq!(count, 16);
 }
 
 #[test]
