@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::actions::{Entry, RateLimit, Source};
+use super::percent::{Percent, share};
 
 const TYPE: &str =
     "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
@@ -56,27 +57,6 @@ struct Bucket {
     tokens_per_fill: Option<Whole>,
     #[serde(alias = "fillInterval")]
     fill_interval: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Percent {
-    #[serde(alias = "runtimeKey")]
-    runtime_key: Option<String>,
-    #[serde(alias = "defaultValue")]
-    default_value: Option<Object<Fraction>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fraction {
-    #[serde(default = "zero")]
-    numerator: Whole,
-    denominator: Option<String>,
-}
-
-fn zero() -> Whole {
-    Whole(0)
 }
 
 #[derive(Deserialize)]
@@ -193,35 +173,6 @@ pub(super) fn import(document: &[u8]) -> Result<(Value, Vec<String>), Invalid> {
     Ok((Value::Object(document), notes))
 }
 
-/// A percentage as a whole number. Unset is none, as in Envoy.
-fn share(pointer: &str, percent: Option<Object<Percent>>) -> Result<u64, Invalid> {
-    let Some(Object(fraction)) = percent.and_then(|percent| percent.0.default_value) else {
-        return Ok(0);
-    };
-    let parts: u64 = match fraction.denominator.as_deref() {
-        None | Some("HUNDRED") => 1,
-        Some("TEN_THOUSAND") => 100,
-        Some("MILLION") => 10_000,
-        Some(other) => {
-            let expected = "`HUNDRED`, `TEN_THOUSAND` or `MILLION`";
-            return Err(Invalid::at(
-                format!("{pointer}/default_value/denominator"),
-                expected,
-                other,
-            ));
-        }
-    };
-    let numerator = fraction.numerator.0;
-    match (numerator.checked_rem(parts), numerator.checked_div(parts)) {
-        (Some(0), Some(percent)) => Ok(percent.min(100)),
-        _ => {
-            let expected = "whole percents";
-            let found = format!("{numerator} of {parts}00");
-            Err(Invalid::at(format!("{pointer}/default_value"), expected, found))
-        }
-    }
-}
-
 /// A name of a rule: what may not stand in one becomes a dash.
 fn name(text: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
@@ -276,11 +227,11 @@ impl Descriptor {
     }
 }
 
+/// Conditions, and parts of a key.
+type Matched = (Vec<Value>, Vec<Value>);
+
 /// The conditions and parts of a key that stand for these entries; none if they can never be made.
-fn matched(
-    entries: &[Entry],
-    wanted: &[Wanted],
-) -> Result<Option<(Vec<Value>, Vec<Value>)>, Invalid> {
+fn matched(entries: &[Entry], wanted: &[Wanted]) -> Result<Option<Matched>, Invalid> {
     let (mut when, mut key) = (Vec::new(), Vec::new());
     for (index, (entry, wanted)) in entries.iter().zip(wanted).enumerate() {
         let pointer = format!("/entries/{index}/value");

@@ -2,6 +2,7 @@
 
 mod actions;
 mod local_ratelimit;
+mod percent;
 
 use std::path::Path;
 

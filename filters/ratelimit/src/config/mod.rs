@@ -53,7 +53,7 @@ pub(crate) struct LimitRule {
     pub(crate) limits: Rc<Limits>,
     pub(crate) table: Table,
     /// The limits of single keys; none where they are not limited.
-    pub(crate) overrides: HashMap<Vec<Vec<u8>>, Option<Rc<Limits>>>,
+    pub(crate) overrides: Overrides,
     pub(crate) limit_from: Option<LimitFrom>,
     pub(crate) cost: Cost,
     pub(crate) settle: Option<Settle>,
@@ -64,6 +64,9 @@ pub(crate) struct LimitRule {
     pub(crate) slack: u64,
     pub(crate) reply: Rc<ReplyPlan>,
 }
+
+/// Limits by the text of each part of the key; none for keys that are not limited.
+pub(crate) type Overrides = HashMap<Vec<Vec<u8>>, Option<Rc<Limits>>>;
 
 /// A limit that the request brings along.
 #[derive(Clone, Debug)]

@@ -1,6 +1,5 @@
 //! One rule.
 
-use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
@@ -11,7 +10,7 @@ use filter_core::matching::NonEmpty;
 use super::amount::{limits, tokens};
 use super::parts::header_or_claim;
 use super::raw::{Mode, RawCost, RawLimitFrom, RawOverride, RawPart, RawRule, RawSettle};
-use super::{Cost, LimitFrom, LimitRule, ReplyPlan, Settle, span};
+use super::{Cost, LimitFrom, LimitRule, Overrides, ReplyPlan, Settle, span};
 use crate::charge::SLACK;
 use crate::condition::{Condition, RawCondition};
 use crate::key::Key;
@@ -114,8 +113,8 @@ fn overrides(
     parts: usize,
     own: &Limits,
     replicas: u64,
-) -> Result<HashMap<Vec<Vec<u8>>, Option<Rc<Limits>>>, Invalid> {
-    let mut all = HashMap::new();
+) -> Result<Overrides, Invalid> {
+    let mut all = Overrides::new();
     let list = list.map(NonEmpty::into_vec).unwrap_or_default();
     for (index, Object(raw)) in list.into_iter().enumerate() {
         let pointer = format!("/overrides/{index}");

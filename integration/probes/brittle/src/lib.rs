@@ -18,7 +18,6 @@ impl Filter for Brittle {
         self.0.attributes(phase)
     }
 
-    #[expect(clippy::panic, reason = "it is made for this")]
     fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         assert!(!view.request().copies("x-probe").any(|what| what == b"panic"), "as asked");
         self.0.on_request(view, memo, ports)
