@@ -12,6 +12,8 @@ Outrigger: authz, canary, ratelimit and telemetry for a stock Envoy.
 
 Usage:
   outrigger check FILTER FILE   compile a plugin's configuration as the filter itself would
+  outrigger import local-ratelimit FILE
+                                make a configuration of ratelimit out of one of Envoy's local_ratelimit
   outrigger package MODULE [--tag NAME:TAG] [-o FOLDER]
                                 make an image of a module; print its digest
   outrigger push IMAGE REFERENCE [--plain-http] [--ca-file FILE] [--username NAME --password-stdin]
@@ -35,6 +37,7 @@ pub(crate) enum Command {
     Help,
     Version,
     Check { filter: FilterName, file: PathBuf },
+    Import { file: PathBuf },
     Package { module: PathBuf, tag: Option<String>, folder: PathBuf },
     Push(Push),
 }
@@ -72,6 +75,11 @@ impl Command {
                 let file = arguments.into_iter().nth(2).map(PathBuf::from).unwrap_or_default();
                 Ok(Self::Check { filter, file })
             }
+            ["import", "local-ratelimit", _] => {
+                let file = arguments.into_iter().nth(2).map(PathBuf::from).unwrap_or_default();
+                Ok(Self::Import { file })
+            }
+            ["import", ..] => Err("`import` takes `local-ratelimit` and FILE".to_owned()),
             ["check", ..] => Err("`check` takes FILTER and FILE".to_owned()),
             [other, ..] => Err(format!("unknown command `{other}`")),
         }

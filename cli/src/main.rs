@@ -6,6 +6,7 @@ mod credentials;
 mod document;
 mod failure;
 mod image;
+mod import;
 mod layer;
 mod layout;
 mod module;
@@ -34,6 +35,21 @@ fn main() -> ExitCode {
                 Ok(series) => Ok(format!("ok: {series} metric series\n")),
                 Err(refusal) => Err(Failure::Refused(refusal)),
             },
+            Err(error) => {
+                Err(Failure::NotDone(error.to_string()).of(file.display()).of("outrigger"))
+            }
+        },
+        Ok(Command::Import { file }) => match document::read(&file) {
+            Ok(text) => {
+                import::local_ratelimit(&file, &text).map_err(Failure::Refused).map(|found| {
+                    // If nobody listens, the configuration is still good.
+                    found
+                        .notes
+                        .iter()
+                        .for_each(|note| drop(writeln!(io::stderr(), "note: {note}")));
+                    found.document
+                })
+            }
             Err(error) => {
                 Err(Failure::NotDone(error.to_string()).of(file.display()).of("outrigger"))
             }

@@ -68,6 +68,18 @@ impl Admin {
         Ok(text.lines().filter(|line| line.contains(filter)).filter_map(number).collect())
     }
 
+    /// How many bytes Envoy has allocated now. (The gauge of that name is of the last flush.)
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub fn memory(&self) -> Result<u64, String> {
+        let text = self.text("/memory")?;
+        let memory: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let allocated = memory.get("allocated").and_then(Value::as_str);
+        let bytes = allocated.and_then(|bytes| bytes.parse().ok());
+        bytes.ok_or_else(|| format!("no `allocated` in {text}"))
+    }
+
     /// The metrics as Prometheus reads them.
     ///
     /// # Errors

@@ -23,6 +23,14 @@ impl Discovered {
     /// # Errors
     /// When it does not start.
     pub fn start(plugin: &Plugin, upstream: SocketAddr) -> Result<Self, String> {
+        Self::start_with(plugin, upstream, 2)
+    }
+
+    /// As [`Discovered::start`], with so many workers.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_with(plugin: &Plugin, upstream: SocketAddr, workers: u32) -> Result<Self, String> {
         let folder = Folder::temporary()?;
         let file = folder.write("discovered.json", resource(plugin, 1)?.as_bytes())?;
         let filter = json!({
@@ -38,7 +46,7 @@ impl Discovered {
         let mut bootstrap = Bootstrap::before("telemetry", &[("v1", upstream)])?;
         let demo = bootstrap.demo()?.with_filters(vec![filter])?;
         bootstrap.set_listeners(vec![demo])?;
-        let envoy = Envoy::start(&bootstrap, 2)?;
+        let envoy = Envoy::start(&bootstrap, workers)?;
         let client = Client::new(envoy.listener("demo")?);
         Ok(Self { envoy, client, folder, name: plugin.name.clone(), version: 1 })
     }
@@ -58,6 +66,12 @@ impl Discovered {
         })?;
         let log = self.envoy.log().get(logged..).unwrap_or_default().to_owned();
         Ok(Validation { accepted, log })
+    }
+
+    /// The Envoy.
+    #[must_use]
+    pub fn envoy(&self) -> &Envoy {
+        &self.envoy
     }
 
     /// Asks the Envoy.

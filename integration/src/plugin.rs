@@ -63,6 +63,16 @@ impl Plugin {
         }
     }
 
+    /// The ratelimit filter in a module that crashes when a request says so, with a fresh VM for the next one.
+    #[must_use]
+    pub fn brittle(configuration: &Value) -> Self {
+        Self {
+            module: "target/probes/brittle.wasm".to_owned(),
+            failure_policy: FailurePolicy::Reload,
+            ..Self::shipped("brittle", configuration)
+        }
+    }
+
     /// The filter chain's element.
     ///
     /// # Errors

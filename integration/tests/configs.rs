@@ -4,7 +4,7 @@
 use integration::corpus::FILTERS;
 use integration::folder::Folder;
 use integration::tour::{METRICS, stops, visit};
-use integration::{Bootstrap, Client, Envoy, Request, demo, validate, workspace};
+use integration::{Bootstrap, Client, Envoy, Request, demo, poll, validate, workspace};
 use serde_json::Value;
 
 fn start(name: &str) -> (Envoy, Client) {
@@ -34,7 +34,7 @@ fn every_file_is_accepted_as_it_is() {
             count += 1;
         }
     }
-    assert_eq!(count, 11);
+    assert_eq!(count, 16);
 }
 
 #[test]
@@ -177,6 +177,84 @@ fn ratelimit_admits_five_and_says_when_to_come_back() {
         assert!((1..=60).contains(&seconds), "{seconds}");
     }
     assert_eq!(client.send(&Request::get("/elsewhere")).unwrap().status, 200);
+}
+
+/// The statuses of so many of the same request.
+fn statuses(client: &mut Client, request: &Request, times: usize) -> Vec<u16> {
+    (0..times).map(|_| client.send(request).unwrap().status).collect()
+}
+
+#[test]
+fn ratelimit_per_client_spares_health_checks_and_tells_what_is_left() {
+    let (_envoy, mut client) = start("ratelimit-per-client");
+    let root = Request::get("/");
+    let first = client.send(&root).unwrap();
+    let policy = "\"per-client/1s\";q=5;w=1, \"per-client/60s\";q=100;w=60";
+    assert_eq!(first.header("ratelimit-policy").unwrap(), policy);
+    // As many as it takes, should the machine be slow: five a second come back.
+    let refused = poll::until(poll::DEADLINE, "a refusal", || {
+        let response = client.send(&root).unwrap();
+        (response.status == 429).then_some(response)
+    });
+    let refused = refused.unwrap();
+    assert_eq!(refused.header("content-type").unwrap(), "application/problem+json");
+    assert_eq!(refused.header("x-ratelimit-remaining").unwrap(), "0");
+    assert_eq!(statuses(&mut client, &Request::get("/healthz"), 20), [200; 20]);
+}
+
+#[test]
+fn ratelimit_per_tenant_believes_the_token_alone() {
+    let (_envoy, mut client) = start("ratelimit-per-tenant");
+    let as_user = |user| Request::get("/").bearer(&demo::token(user, &[]).unwrap());
+    assert_eq!(statuses(&mut client, &as_user("ann"), 4), [200, 200, 200, 429]);
+    assert_eq!(statuses(&mut client, &as_user("bob"), 4), [200, 200, 200, 429]);
+    assert_eq!(statuses(&mut client, &as_user("root"), 10), [200; 10]);
+    assert_eq!(statuses(&mut client, &Request::get("/"), 4), [200, 200, 200, 429]);
+}
+
+#[test]
+fn ratelimit_per_route_counts_by_template() {
+    let (_envoy, mut client) = start("ratelimit-per-route");
+    for number in 0..20 {
+        let path = format!("/customers/7/orders/{number}?page={number}");
+        assert_eq!(client.send(&Request::get(&path)).unwrap().status, 200);
+    }
+    let refused = client.send(&Request::get("/customers/%37//orders/x")).unwrap();
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.header("x-limited-by").unwrap(), "limited:orders");
+    assert_eq!(client.send(&Request::get("/customers/8/orders/1")).unwrap().status, 200);
+    let exports = [1, 2, 3].map(|customer| {
+        client.send(&Request::get(&format!("/customers/{customer}/export"))).unwrap().status
+    });
+    assert_eq!(exports, [200, 200, 429]);
+}
+
+#[test]
+fn ratelimit_login_counts_wrong_passwords_only() {
+    let (_envoy, mut client) = start("ratelimit-login");
+    let login = |password| {
+        Request::new("POST", "/login").with("x-name", "ann").with("x-password", password)
+    };
+    assert_eq!(statuses(&mut client, &login("right"), 10), [200; 10]);
+    assert_eq!(statuses(&mut client, &login("wrong"), 3), [401; 3]);
+    assert_eq!(statuses(&mut client, &login("right"), 2), [429; 2]);
+    let refused = client.send(&login("right")).unwrap();
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((30..=60).contains(&wait), "{wait}");
+    assert_eq!(client.send(&Request::get("/")).unwrap().status, 200);
+}
+
+#[test]
+fn ratelimit_shadow_refuses_nobody_and_says_whom_it_would_have() {
+    let (envoy, mut client) = start("ratelimit-shadow");
+    let last = (0..5).map(|_| client.send(&Request::get("/")).unwrap()).last().unwrap();
+    assert_eq!(last.status, 200);
+    assert_eq!(last.header("x-limited-by").unwrap(), "admitted:old,shadow_limited:new");
+    let line = envoy.access_log().of(&last).unwrap();
+    assert_eq!(line.text("ratelimit").unwrap(), "admitted:old,shadow_limited:new");
+    let labels = [("rule", "new"), ("reason", "shadow_limited")];
+    let counted = envoy.admin().metric("outrigger_ratelimit_decisions_total", &labels);
+    assert_eq!(counted, Ok(3));
 }
 
 #[test]

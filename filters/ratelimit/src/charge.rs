@@ -1,20 +1,21 @@
 //! What one rule says to one key, and the change of the shared table that charges it: exactly once, or not at all.
 
+use std::rc::Rc;
+
 use filter_core::cells::{Cells, Stored, Unavailable, Version};
 
-use crate::gcra::{Gcra, Ruling, TICKS_PER_SECOND};
-use crate::table::{Place, Slot};
+use crate::gcra::TICKS_PER_SECOND;
+use crate::limit::{Limits, Tats, Verdict};
+use crate::slot::{Seat, Slot};
+use crate::table::Place;
 
 /// How often a change of a cell is tried before others are let go first.
 pub(crate) const ATTEMPTS: u32 = 32;
 
-/// The tokens that one request costs.
-const COST: u64 = 1;
-
 /// How much further ahead than a bucket's whole burst a TAT may be and still be believed. Workers read the clock and
 /// then write, so a true one is ahead by as long as a worker sleeps in between. What is further ahead was left by a
 /// larger limit of the same name, and is cut to an empty bucket.
-const SLACK: u64 = 60 * TICKS_PER_SECOND;
+pub(crate) const SLACK: u64 = 60 * TICKS_PER_SECOND;
 
 /// Why nothing could be decided. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,105 +32,193 @@ impl From<Unavailable> for Trouble {
     }
 }
 
-/// What a rule says to a key, as of what its cell held when it was read.
-#[derive(Debug)]
-pub(crate) struct Quote<'a> {
-    limit: &'a Gcra,
-    place: Place,
-    now: u64,
-    slot: Slot,
-    version: Option<Version>,
-    ruling: Ruling,
+/// Who asks for how much, of what, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) limits: Rc<Limits>,
+    pub(crate) place: Place,
+    pub(crate) cost: u64,
+    pub(crate) now: u64,
+    /// How far a debt may be ahead of an empty bucket and be believed.
+    pub(crate) slack: u64,
 }
 
-impl<'a> Quote<'a> {
-    /// Asks `limit` about the key at `place`.
-    pub(crate) fn ask(
-        limit: &'a Gcra,
-        place: Place,
-        now: u64,
-        cells: &dyn Cells,
-    ) -> Result<Self, Unavailable> {
+/// What a rule says to a key, as of what its cell held when it was read.
+#[derive(Debug)]
+pub(crate) struct Quote {
+    pub(crate) claim: Claim,
+    slot: Slot,
+    version: Option<Version>,
+    seat: Seat,
+    verdict: Verdict,
+}
+
+impl Quote {
+    /// Asks the store.
+    pub(crate) fn ask(claim: Claim, cells: &dyn Cells) -> Result<Self, Unavailable> {
+        let Claim { limits, place, cost, now, slack } = &claim;
+        let (cost, now, slack) = (*cost, *now, *slack);
         let held = cells.load(&place.cell)?;
         let version = held.as_ref().map(|cell| cell.version);
-        let mut slot = Slot::parse(held.map(|cell| cell.value));
-        let mut tat = slot.tat(place.fingerprint);
+        let mut slot = Slot::parse(limits.layout(), held.map(|cell| cell.value));
+        let mut seat = slot.seat(place.fingerprint);
         // A host without a clock says zero; whoever knows no time forgives nothing.
-        if now > 0 && tat > limit.empty(now).saturating_add(SLACK) {
-            tat = limit.empty(now);
-            slot.set(place.fingerprint, tat);
-            // Whoever wins here has cut it too. This request is refused either way.
-            let _ = cells.store(&place.cell, slot.as_bytes(), version)?;
+        if now > 0 {
+            let mut tats = seat.tats;
+            if limits.cut(&mut tats, now, slack) && seat.own {
+                slot.write(place.fingerprint, &seat, &tats);
+                // Whoever wins here has cut it too. This request is refused either way.
+                let _ = cells.store(&place.cell, slot.as_bytes(), version)?;
+            }
+            seat.tats = tats;
         }
-        Ok(Self { limit, place, now, slot, version, ruling: limit.decide(tat, now, COST) })
+        let verdict = limits.decide(&seat.tats, now, cost);
+        Ok(Self { claim, slot, version, seat, verdict })
+    }
+
+    /// What a rule says to a key that is known to owe at least so much: only ever a refusal.
+    pub(crate) fn recalled(claim: &Claim, tats: Tats) -> Option<Self> {
+        let verdict = claim.limits.decide(&tats, claim.now, claim.cost);
+        let slot = Slot::parse(claim.limits.layout(), None);
+        let mut seat = slot.seat(claim.place.fingerprint);
+        seat.tats = tats;
+        let refused = matches!(verdict, Verdict::Refuse { .. });
+        refused.then(|| Self { claim: claim.clone(), slot, version: None, seat, verdict })
+    }
+
+    /// What the key would owe if it is charged, or owes if it is refused.
+    pub(crate) fn tats(&self) -> &Tats {
+        match &self.verdict {
+            Verdict::Admit { tats, .. } => tats,
+            Verdict::Refuse { .. } => &self.seat.tats,
+        }
     }
 
     /// The whole tokens that are left when the key is charged; none if it is refused.
     pub(crate) fn remaining(&self) -> u64 {
-        match self.ruling {
-            Ruling::Admit { remaining, .. } => remaining,
-            Ruling::Refuse { .. } => 0,
+        match self.verdict {
+            Verdict::Admit { remaining, .. } => remaining,
+            Verdict::Refuse { .. } => 0,
         }
     }
 
     /// In how many ticks the key would be admitted; none if it is now.
     pub(crate) fn wait(&self) -> Option<u64> {
-        match self.ruling {
-            Ruling::Admit { .. } => None,
-            Ruling::Refuse { retry_after } => Some(retry_after),
+        match self.verdict {
+            Verdict::Admit { .. } => None,
+            Verdict::Refuse { retry_after, .. } => Some(retry_after),
         }
     }
 
-    /// Charges the key, asking again as often as others wrote in between. `Ok(Err(wait))` when they took what was left.
-    pub(crate) fn charge(mut self, cells: &dyn Cells) -> Result<Result<Receipt<'a>, u64>, Trouble> {
+    /// Charges the key, asking again as often as others wrote in between. `Ok(Err(quote))` when they took what was
+    /// left.
+    pub(crate) fn charge(
+        mut self,
+        cells: &dyn Cells,
+    ) -> Result<Result<Receipt, Box<Self>>, Trouble> {
+        let Place { cell, fingerprint } = self.claim.place;
         for _ in 0..ATTEMPTS {
-            let (tat, remaining) = match self.ruling {
-                Ruling::Admit { tat, remaining } => (tat, remaining),
-                Ruling::Refuse { retry_after } => return Ok(Err(retry_after)),
+            let Verdict::Admit { tats, remaining, .. } = self.verdict else {
+                return Ok(Err(Box::new(self)));
             };
-            self.slot.set(self.place.fingerprint, tat);
-            match cells.store(&self.place.cell, self.slot.as_bytes(), self.version)? {
+            let evicted = self.slot.evicts(&self.seat, self.claim.now);
+            self.slot.write(fingerprint, &self.seat, &tats);
+            match cells.store(&cell, self.slot.as_bytes(), self.version)? {
                 Stored::Swapped => {
-                    return Ok(Ok(Receipt {
-                        limit: self.limit,
-                        place: self.place,
-                        tat,
-                        remaining,
-                    }));
+                    return Ok(Ok(Receipt { claim: self.claim, tats, remaining, evicted }));
                 }
-                Stored::Conflict => self = Self::ask(self.limit, self.place, self.now, cells)?,
+                Stored::Conflict => self = Self::ask(self.claim, cells)?,
             }
         }
         Err(Trouble::Contended)
     }
+
+    /// Bars a key that was refused, where the rule has a penalty, and tells what it is told then. One attempt: if
+    /// others wrote in between, one of the next refusals will do it.
+    pub(crate) fn bar(&mut self, cells: &dyn Cells) -> Result<(), Unavailable> {
+        let mut tats = self.seat.tats;
+        if self.wait().is_none() || self.claim.limits.bar(&mut tats, self.claim.now).is_none() {
+            return Ok(());
+        }
+        let Place { cell, fingerprint } = self.claim.place;
+        self.slot.write(fingerprint, &self.seat, &tats);
+        if cells.store(&cell, self.slot.as_bytes(), self.version)? == Stored::Swapped {
+            self.seat.tats = tats;
+            self.verdict = self.claim.limits.decide(&tats, self.claim.now, self.claim.cost);
+        }
+        Ok(())
+    }
 }
 
-/// A charge that was made, and can be taken back.
-#[derive(Debug)]
-pub(crate) struct Receipt<'a> {
-    limit: &'a Gcra,
-    place: Place,
-    tat: u64,
+/// A charge that was made, and can be corrected.
+#[derive(Clone, Debug)]
+pub(crate) struct Receipt {
+    pub(crate) claim: Claim,
+    /// What the key owed with it.
+    pub(crate) tats: Tats,
     /// The whole tokens that were left.
     pub(crate) remaining: u64,
+    /// Whether another key, which still owed something, lost its place to this one.
+    pub(crate) evicted: bool,
 }
 
-impl Receipt<'_> {
-    /// Takes the charge back, unless others have charged the same key since. Then it stands, as it does when the store
-    /// fails or is contended: that can only refuse, and the token comes back with time.
-    pub(crate) fn take_back(self, cells: &dyn Cells) {
-        let Some(amount) = self.limit.charge(COST) else { return };
+impl Receipt {
+    /// Gives back `cost` of what was charged. If others have charged the key since, no more than is sure not to have
+    /// come back with time already, and nothing if it is not known how late it is: what they owe is not forgiven. When
+    /// the store fails or is contended the charge stands: that can only refuse, and comes back with time.
+    pub(crate) fn give_back(&self, cost: u64, now: Option<u64>, cells: &dyn Cells) {
+        let Claim { limits, place, .. } = &self.claim;
         for _ in 0..ATTEMPTS {
-            let Ok(Some(cell)) = cells.load(&self.place.cell) else { return };
-            let mut slot = Slot::parse(Some(cell.value));
-            if !slot.take_back(self.place.fingerprint, self.tat, amount) {
+            let Ok(Some(cell)) = cells.load(&place.cell) else { return };
+            let mut slot = Slot::parse(limits.layout(), Some(cell.value));
+            let seat = slot.seat(place.fingerprint);
+            if !seat.own {
                 return;
             }
-            match cells.store(&self.place.cell, slot.as_bytes(), Some(cell.version)) {
+            let least = slot.least(place.fingerprint);
+            let mut tats = seat.tats;
+            let sides = tats.iter_mut().zip(&self.tats).zip(least);
+            for (window, ((tat, charged), least)) in limits.windows().iter().zip(sides) {
+                let amount = window.gcra.charge(cost).unwrap_or(0);
+                let sure = now.map_or(0, |now| charged.saturating_sub(now));
+                let amount = if tat == charged { amount } else { amount.min(sure) };
+                *tat = tat.saturating_sub(amount).max(least).min(*tat);
+            }
+            if tats == seat.tats {
+                return;
+            }
+            slot.write(place.fingerprint, &seat, &tats);
+            match cells.store(&place.cell, slot.as_bytes(), Some(cell.version)) {
                 Ok(Stored::Conflict) => {}
                 Ok(Stored::Swapped) | Err(Unavailable) => return,
             }
         }
+    }
+
+    /// Charges `cost` on top, whether there are tokens for it or not. A key comes to owe one more full bucket at most.
+    /// False if it could not be charged.
+    pub(crate) fn charge_more(&self, cost: u64, now: u64, cells: &dyn Cells) -> bool {
+        let Claim { limits, place, .. } = &self.claim;
+        for _ in 0..ATTEMPTS {
+            let Ok(held) = cells.load(&place.cell) else { return false };
+            let version = held.as_ref().map(|cell| cell.version);
+            let mut slot = Slot::parse(limits.layout(), held.map(|cell| cell.value));
+            let seat = slot.seat(place.fingerprint);
+            let mut tats = seat.tats;
+            for (window, tat) in limits.windows().iter().zip(&mut tats) {
+                let charge = window.gcra.charge(cost).unwrap_or(u64::MAX);
+                let most = window.gcra.empty(window.gcra.empty(now));
+                let new = (*tat).max(now).saturating_add(charge).min(most);
+                *tat = new.max(*tat);
+            }
+            slot.write(place.fingerprint, &seat, &tats);
+            match cells.store(&place.cell, slot.as_bytes(), version) {
+                Ok(Stored::Conflict) => {}
+                Ok(Stored::Swapped) => return true,
+                Err(Unavailable) => return false,
+            }
+        }
+        false
     }
 }
 
@@ -139,76 +228,4 @@ pub(crate) fn seconds(wait: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use filter_core::fixture::World;
-
-    use super::*;
-
-    const SECOND: u64 = TICKS_PER_SECOND;
-
-    fn limit(burst: u64) -> Gcra {
-        Gcra::new(burst, 1, Duration::from_secs(1)).unwrap()
-    }
-
-    fn place(fingerprint: u64) -> Place {
-        Place { cell: *b"orl1........00", fingerprint }
-    }
-
-    fn tat(world: &World, key: u64) -> u64 {
-        Slot::parse(world.cells.load(&place(0).cell).unwrap().map(|cell| cell.value)).tat(key)
-    }
-
-    fn pay<'a>(world: &World, limit: &'a Gcra, key: u64, now: u64) -> Result<Receipt<'a>, u64> {
-        Quote::ask(limit, place(key), now, &world.cells).unwrap().charge(&world.cells).unwrap()
-    }
-
-    #[test]
-    fn a_charge_taken_back_leaves_no_trace() {
-        let (world, limit) = (World::default(), limit(2));
-        pay(&world, &limit, 1, SECOND).unwrap();
-        let before = tat(&world, 1);
-        pay(&world, &limit, 1, SECOND).unwrap().take_back(&world.cells);
-        assert_eq!(tat(&world, 1), before);
-    }
-
-    #[test]
-    fn what_others_took_meanwhile_stays_taken() {
-        let (world, limit) = (World::default(), limit(3));
-        let receipt = pay(&world, &limit, 1, SECOND).unwrap();
-        // The bucket was full again when the next request came: it alone owes the second token.
-        pay(&world, &limit, 1, 5 * SECOND).unwrap();
-        receipt.take_back(&world.cells);
-        assert_eq!(tat(&world, 1), 6 * SECOND);
-    }
-
-    #[test]
-    fn a_debt_outlives_a_smaller_limit_as_an_empty_bucket_at_most() {
-        let (world, large, small) = (World::default(), limit(1000), limit(2));
-        for _ in 0..1000 {
-            pay(&world, &large, 1, 0).unwrap();
-        }
-        assert_eq!(pay(&world, &small, 1, 0).unwrap_err(), 999 * SECOND, "without a clock");
-        assert_eq!(pay(&world, &small, 1, SECOND).unwrap_err(), SECOND);
-        pay(&world, &small, 1, 2 * SECOND).unwrap();
-        assert_eq!(pay(&world, &small, 1, 2 * SECOND).unwrap_err(), SECOND);
-    }
-
-    #[test]
-    fn a_tat_that_is_ahead_by_a_slow_worker_is_believed() {
-        let (world, limit) = (World::default(), limit(2));
-        let later = 59 * SECOND;
-        pay(&world, &limit, 1, later).unwrap();
-        pay(&world, &limit, 1, later).unwrap();
-        assert_eq!(pay(&world, &limit, 1, 0).unwrap_err(), later + SECOND);
-        assert_eq!(tat(&world, 1), later + 2 * SECOND);
-    }
-
-    #[test]
-    fn a_wait_is_rounded_up_to_a_second() {
-        for (wait, told) in [(0, 1), (1, 1), (SECOND, 1), (SECOND + 1, 2), (60 * SECOND, 60)] {
-            assert_eq!(seconds(wait), told);
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,13 @@
 //! What keeps requests apart: each key has a bucket of its own.
 
-use filter_core::{Attribute, HeaderName, Headers, View};
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use filter_core::matching::PathTemplate;
+use filter_core::matching::template::Segment;
+use filter_core::{Attribute, Copies, HeaderName};
+
+use crate::facts::Facts;
 use crate::seed::{KeyHasher, Seed};
 
 /// What a request is counted by. Without parts, all requests of the rule are counted together.
@@ -16,8 +22,29 @@ pub(crate) struct Key {
 pub(crate) enum Part {
     /// All copies of a header, in order. A client that repeats it gets a bucket of its own, and no one else's.
     Header(HeaderName),
-    /// The client's address without its port.
-    ClientAddress,
+    /// The client's address without its port, as far as the prefixes go.
+    Client(Client),
+    /// A cookie.
+    Cookie(String),
+    /// All copies of a parameter of the query, decoded, in order.
+    Query(String),
+    /// The canonical path.
+    Path,
+    /// The segments that the variables of a template stand for.
+    Variables(PathTemplate),
+    /// The method.
+    Method,
+    /// An attribute of the proxy: the route, the client's certificate, a claim.
+    Attribute(Attribute),
+}
+
+/// Which address is the client's, and how much of it tells clients apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Client {
+    /// How many from the right in X-Forwarded-For; the proxy's opinion if none are said.
+    pub(crate) trusted_hops: Option<usize>,
+    pub(crate) ipv4_prefix: u32,
+    pub(crate) ipv6_prefix: u32,
 }
 
 /// What to do with a request that lacks a part of the key: none of its copies says anything.
@@ -44,18 +71,36 @@ pub(crate) enum Subject {
     Deny,
 }
 
+/// What a request says of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// Something, and it was hashed.
+    This,
+    /// Nothing.
+    Nothing,
+    /// Something that servers read differently.
+    Unclear,
+}
+
 impl Key {
-    /// Whose bucket the request counts in.
-    pub(crate) fn subject(&self, view: &View<'_>, seed: &Seed) -> Subject {
+    /// Whose bucket the request counts in. What is unclear is never skipped: a client could make it so.
+    pub(crate) fn subject(&self, facts: &Facts<'_>, seed: &Seed) -> Subject {
         let mut hasher = seed.hasher();
         hasher.number(1);
-        let known =
-            self.parts.as_ref().map(|parts| parts.iter().all(|part| part.feed(view, &mut hasher)));
-        match (known, self.missing) {
-            (Some(true), _) => Subject::Bucket(hasher),
-            (Some(false), MissingKey::Skip) => Subject::Skip,
-            (Some(false), MissingKey::Deny) => Subject::Deny,
-            (None, _) | (Some(false), MissingKey::Shared) => {
+        let mut said = Said::This;
+        for part in self.parts.iter().flatten() {
+            match part.feed(facts, &mut hasher) {
+                Said::This => {}
+                Said::Unclear => said = Said::Unclear,
+                Said::Nothing if said == Said::This => said = Said::Nothing,
+                Said::Nothing => {}
+            }
+        }
+        match (said, self.missing) {
+            (Said::This, _) if self.parts.is_some() => Subject::Bucket(hasher),
+            (Said::Nothing, MissingKey::Skip) => Subject::Skip,
+            (Said::Nothing | Said::Unclear, MissingKey::Deny) => Subject::Deny,
+            _ => {
                 let mut hasher = seed.hasher();
                 hasher.number(0);
                 Subject::Bucket(hasher)
@@ -63,112 +108,140 @@ impl Key {
         }
     }
 
-    /// Whether a part is the client's address.
-    pub(crate) fn asks_address(&self) -> bool {
-        self.parts.iter().flatten().any(|part| *part == Part::ClientAddress)
+    /// The parts as text; none if the request lacks one or says several.
+    pub(crate) fn texts(&self, facts: &Facts<'_>) -> Option<Vec<Vec<u8>>> {
+        self.parts.iter().flatten().map(|part| part.text(facts).map(Cow::into_owned)).collect()
+    }
+
+    /// The attributes that the parts ask for.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = Attribute> {
+        self.parts.iter().flatten().filter_map(Part::attribute)
     }
 }
 
 impl Part {
-    /// Adds the part to the hash, unless the request lacks it.
-    fn feed(&self, view: &View<'_>, hasher: &mut KeyHasher) -> bool {
+    /// Adds what the request says of the part to the hash.
+    fn feed(&self, facts: &Facts<'_>, hasher: &mut KeyHasher) -> Said {
         match self {
-            Self::Header(name) => feed_header(view.request(), name.as_str(), hasher),
-            Self::ClientAddress => view
-                .text(Attribute::SourceAddress)
-                .map(|address| hasher.field(without_port(&address)))
-                .is_some(),
+            Self::Header(name) => feed_all(facts.headers().copies(name.as_str()), hasher),
+            Self::Query(name) => {
+                let values = facts.query(name);
+                feed_all(values.iter().map(|value| &**value), hasher)
+            }
+            Self::Cookie(name) if facts.headers().cookie(name) == Copies::Many => Said::Unclear,
+            Self::Path | Self::Variables(_) if facts.line().path().is_err() => Said::Unclear,
+            Self::Variables(template) => {
+                let Some(values) =
+                    facts.line().path().ok().and_then(|path| variables(template, path))
+                else {
+                    return Said::Nothing;
+                };
+                values.iter().for_each(|value| hasher.field(value));
+                Said::This
+            }
+            _ => match self.text(facts) {
+                Some(text) => {
+                    hasher.field(&text);
+                    Said::This
+                }
+                None => Said::Nothing,
+            },
+        }
+    }
+
+    /// The one thing that the request says of the part.
+    pub(crate) fn text<'a>(&self, facts: &'a Facts<'_>) -> Option<Cow<'a, [u8]>> {
+        let one = |copies: Copies<'a>| match copies {
+            Copies::One(value) if !value.is_empty() => Some(Cow::Borrowed(value)),
+            _ => None,
+        };
+        match self {
+            Self::Header(name) => {
+                match facts.headers().copies(name.as_str()).collect::<Vec<_>>()[..] {
+                    [value] if !value.is_empty() => Some(Cow::Owned(value.to_vec())),
+                    _ => None,
+                }
+            }
+            Self::Cookie(name) => one(facts.headers().cookie(name)),
+            Self::Query(name) => match &facts.query(name)[..] {
+                [value] if !value.is_empty() => Some(Cow::Owned(value.to_vec())),
+                _ => None,
+            },
+            Self::Path => facts.line().path().ok().map(Cow::Borrowed),
+            Self::Variables(template) => {
+                let values = variables(template, facts.line().path().ok()?)?;
+                Some(Cow::Owned(values.join(&b'/')))
+            }
+            Self::Method => {
+                Some(Cow::Borrowed(facts.line().method())).filter(|text| !text.is_empty())
+            }
+            Self::Client(client) => client.text(facts),
+            Self::Attribute(attribute) => facts.text(*attribute).map(Cow::Owned),
+        }
+    }
+
+    pub(crate) fn attribute(&self) -> Option<Attribute> {
+        match self {
+            Self::Client(Client { trusted_hops: None, .. }) => Some(Attribute::SourceAddress),
+            Self::Attribute(attribute) => Some(*attribute),
+            _ => None,
         }
     }
 }
 
-fn feed_header(headers: Headers<'_>, name: &str, hasher: &mut KeyHasher) -> bool {
-    let copies = || headers.copies(name);
-    hasher.number(u64::try_from(copies().count()).unwrap_or(u64::MAX));
-    copies().for_each(|copy| hasher.field(copy));
-    copies().any(|copy| !copy.is_empty())
+impl Client {
+    fn text<'a>(&self, facts: &'a Facts<'_>) -> Option<Cow<'a, [u8]>> {
+        let address = match self.trusted_hops {
+            Some(hops) => forwarded(facts, hops)?,
+            None => match facts.address() {
+                Some(address) => address,
+                // A pipe, or whatever else the proxy listens on.
+                None => return facts.text(Attribute::SourceAddress).map(Cow::Owned),
+            },
+        };
+        Some(Cow::Owned(self.masked(address).to_string().into_bytes()))
+    }
+
+    fn masked(&self, address: IpAddr) -> IpAddr {
+        let keep = |width: u32, prefix: u32| width.saturating_sub(prefix);
+        match address {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX.checked_shl(keep(32, self.ipv4_prefix)).unwrap_or(0);
+                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
+            }
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(keep(128, self.ipv6_prefix)).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
+            }
+        }
+    }
 }
 
-/// The address in `ip:port` or `[ip]:port`; whole if it is neither.
-fn without_port(address: &[u8]) -> &[u8] {
-    let colons = || address.iter().enumerate().filter(|(_, byte)| **byte == b':').map(|(at, _)| at);
-    let end = match address.first() {
-        Some(b'[') => address.iter().position(|byte| *byte == b']').map(|at| at.saturating_add(1)),
-        _ => colons().next().filter(|_| colons().count() == 1),
-    };
-    end.and_then(|end| address.get(..end)).unwrap_or(address)
+/// The address so many from the right over all lines of X-Forwarded-For.
+fn forwarded(facts: &Facts<'_>, hops: usize) -> Option<IpAddr> {
+    let lines: Vec<&[u8]> = facts.headers().copies("x-forwarded-for").collect();
+    let mut items = lines.iter().flat_map(|line| line.split(|byte| *byte == b',')).rev();
+    let item = items.nth(hops.checked_sub(1)?)?.trim_ascii();
+    filter_core::matching::ip::address_of(item).map(|address| address.to_canonical())
+}
+
+fn feed_all<'a>(copies: impl Iterator<Item = &'a [u8]>, hasher: &mut KeyHasher) -> Said {
+    let copies: Vec<&[u8]> = copies.collect();
+    hasher.number(u64::try_from(copies.len()).unwrap_or(u64::MAX));
+    copies.iter().for_each(|copy| hasher.field(copy));
+    if copies.iter().any(|copy| !copy.is_empty()) { Said::This } else { Said::Nothing }
+}
+
+/// The segments that the variables of a template stand for, in order, if the path matches.
+fn variables<'p>(template: &PathTemplate, path: &'p [u8]) -> Option<Vec<&'p [u8]>> {
+    let path = path.strip_prefix(b"/").filter(|_| template.matches(path))?;
+    let segments: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+    let tail = template.tail().unwrap_or_default();
+    let skip = segments.len().saturating_sub(tail.len());
+    let head = template.head().iter().zip(&segments);
+    let pairs = head.chain(tail.iter().zip(segments.iter().skip(skip)));
+    Some(pairs.filter(|(part, _)| **part == Segment::One).map(|(_, segment)| *segment).collect())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use filter_core::fixture::FixtureExchange;
-    use filter_core::view::Value;
-    use filter_core::{HeaderMap, Phase};
-
-    use super::*;
-
-    /// The hash of the key, or nothing if the request lacks it.
-    fn hash(parts: &str, headers: &[(&str, &str)], address: &str) -> Option<(u64, u64)> {
-        let mut parts = parts.split(' ').map(|name| match name {
-            "address" => Part::ClientAddress,
-            name => Part::Header(HeaderName::parse(name).unwrap()),
-        });
-        let exchange = FixtureExchange {
-            request: HeaderMap::from_pairs(headers.iter().copied()),
-            attributes: [(Attribute::SourceAddress, Value::Text(address.into()))].into(),
-            ..FixtureExchange::default()
-        };
-        let view = View::new(&exchange, Phase::Request, &[]);
-        let mut hasher = Seed::new([7; 16], Duration::ZERO).hasher();
-        parts.all(|part| part.feed(&view, &mut hasher)).then(|| hasher.finish())
-    }
-
-    #[test]
-    fn what_is_sent_apart_is_kept_apart() {
-        let many: [&[(&str, &str)]; 7] = [
-            &[("a", "1")],
-            &[("a", "1"), ("a", "1")],
-            &[("a", "1,1")],
-            &[("a", "1"), ("b", "2")],
-            &[("a", "12")],
-            &[("a", "1"), ("a", "2")],
-            &[("a", ""), ("a", "1")],
-        ];
-        let mut hashes: Vec<_> =
-            many.iter().map(|headers| hash("a", headers, "").unwrap()).collect();
-        assert_eq!(hashes[0], hashes[3], "what is no part does not matter");
-        hashes.remove(3);
-        hashes.sort_unstable();
-        hashes.dedup();
-        assert_eq!(hashes.len(), 6);
-        let two = |a, b| hash("a b", &[("a", a), ("b", b)], "").unwrap();
-        assert_ne!(two("1", "23"), two("12", "3"));
-        let across = hash("a b", &[("a", "1"), ("a", "2"), ("b", "3")], "").unwrap();
-        assert_ne!(across, hash("a b", &[("a", "1"), ("b", "2"), ("b", "3")], "").unwrap());
-    }
-
-    #[test]
-    fn a_header_that_says_nothing_is_missing() {
-        assert_eq!(hash("a", &[], ""), None);
-        assert_eq!(hash("a", &[("a", "")], ""), None);
-        assert_eq!(hash("a b", &[("a", "1")], ""), None);
-        assert_eq!(hash("address", &[], ""), None);
-    }
-
-    #[test]
-    fn a_client_is_its_address_whatever_its_port() {
-        assert_eq!(hash("address", &[], "10.0.0.1:5"), hash("address", &[], "10.0.0.1:77"));
-        for (address, ip) in [
-            ("10.0.0.1:50000", "10.0.0.1"),
-            ("[2001:db8::1]:50000", "[2001:db8::1]"),
-            ("10.0.0.1", "10.0.0.1"),
-            ("2001:db8::1", "2001:db8::1"),
-            ("/run/a.sock", "/run/a.sock"),
-            ("[broken", "[broken"),
-        ] {
-            assert_eq!(without_port(address.as_bytes()), ip.as_bytes(), "{address}");
-        }
-    }
-}
+mod tests;

@@ -1,213 +1,209 @@
-//! How much, per key: every rule that a request matches must have a token left for it, in a bucket that all workers
+//! How much, per key: every rule that a request matches must have tokens left for it, in a bucket that all workers
 //! share.
 //!
 //! A request is first quoted by all of its rules, then charged by all of them. So a refused one is charged nowhere, and
-//! in a flood the store is only read. If another worker takes the last token in between, the charges made so far are
-//! taken back.
+//! in a flood the store is not even read: each worker remembers whom it refused. If another worker takes the last token
+//! in between, the charges made so far are given back.
 //!
-//! In reading order: [`gcra`] is the algorithm, [`table`] where its numbers are kept, and [`seed`] what places them
-//! there; `charge` reads, decides and swaps; `key` says whose bucket; `config` parses.
+//! In reading order: [`gcra`] is the algorithm, [`limit`] several of it on one key, [`slot`] and [`table`] where its
+//! numbers are kept, and [`seed`] what places them there; `charge` reads, decides and swaps; `memory` spares reading;
+//! `key` says whose bucket, `terms` which limits and how much; `decide` plays one request, `settle` corrects its cost by the response, `answer` and
+//! `fields` tell the client; `config` parses.
 
+mod answer;
 mod charge;
+mod condition;
 mod config;
+mod decide;
+mod facts;
+mod fields;
 pub mod gcra;
 mod key;
+pub mod limit;
+mod memory;
+mod reason;
 pub mod seed;
+mod settle;
+pub mod slot;
 pub mod table;
+mod terms;
 
-use std::cell::{LazyCell, OnceCell};
-
-use filter_core::decision::Reason;
-use filter_core::matching::{RequestLine, Truth};
-use filter_core::outcome::GrpcStatus;
+use filter_core::outcome::Edit;
 use filter_core::{
-    Attribute, Cells, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports, Reply,
-    View,
+    Attribute, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports, View,
 };
 
-use charge::{Quote, Receipt, Trouble, seconds};
-use config::LimitRule;
-use key::Subject;
-use seed::Seed;
+use charge::Receipt;
+use config::{LimitHeaders, LimitRule};
+use decide::{Judge, Refused, Ruling};
+use fields::Standing;
+use reason::Why;
 
 /// The ratelimit filter.
-#[derive(Debug)]
 pub struct RateLimit {
-    rules: Vec<LimitRule>,
+    judge: Judge,
     ledger: Ledger,
-    retry_after: HeaderName,
-    /// Read from the cells once, then kept.
-    seed: OnceCell<Seed>,
 }
 
-/// Why a request went through or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    /// Every rule had a token left.
-    Admitted,
-    /// The rule had none.
-    Limited,
-    /// The request lacks the rule's key, and the rule denies that.
-    MissingKey,
-    /// Other workers wrote the bucket first, every time it was tried.
-    Contended,
-    /// The shared store could not be used.
-    Unavailable,
-}
-
-impl Reason for Why {
-    const ALL: &'static [Self] =
-        &[Self::Admitted, Self::Limited, Self::MissingKey, Self::Contended, Self::Unavailable];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Admitted => "admitted",
-            Self::Limited => "limited",
-            Self::MissingKey => "missing_key",
-            Self::Contended => "contended",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
-
-/// A request that does not go through: the rule, why, and in how many ticks it is worth another try.
-struct Refused {
-    rule: usize,
-    why: Why,
-    wait: Option<u64>,
-}
-
-impl Refused {
-    fn limited(rule: usize, wait: u64) -> Self {
-        Self { rule, why: Why::Limited, wait: Some(wait) }
-    }
-
-    fn trouble(rule: usize, trouble: impl Into<Trouble>) -> Self {
-        let why = match trouble.into() {
-            Trouble::Contended => Why::Contended,
-            Trouble::Unavailable => Why::Unavailable,
-        };
-        Self { rule, why, wait: Some(0) }
-    }
+/// What is kept of a request until its response, if anything is to be done then.
+#[derive(Debug, Default)]
+pub struct Memo {
+    standings: Vec<Standing>,
+    evidence: Option<Vec<u8>>,
+    charged: Vec<(usize, Receipt)>,
 }
 
 impl Filter for RateLimit {
     const NAME: &'static str = "ratelimit";
 
-    type Memo = ();
+    type Memo = Memo;
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {
-        let rules = config::parse(document)?;
-        let names = rules.iter().map(|rule| rule.name.clone()).collect();
+        let config = config::parse(document)?;
+        let names = config.rules.iter().map(|rule| rule.name.clone()).collect();
         let ledger = Ledger::open::<Why>(Self::NAME, names, metrics).map_err(|error| {
             Invalid::at("/rules", "rules that can be counted", error.to_string())
         })?;
-        let retry_after = HeaderName::literal("retry-after");
-        Ok(Self { rules, ledger, retry_after, seed: OnceCell::new() })
+        Ok(Self { judge: Judge::new(config), ledger })
     }
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
-        let asked =
-            phase == Phase::Request && self.rules.iter().any(|rule| rule.key.asks_address());
-        if asked { vec![Attribute::SourceAddress] } else { vec![] }
+        if phase != Phase::Request {
+            return Vec::new();
+        }
+        self.rules().iter().flat_map(LimitRule::attributes).collect()
     }
 
-    fn on_request(&self, view: &View<'_>, _: &mut (), ports: &Ports<'_>) -> Outcome {
-        let decided = self.quote(view, ports).and_then(|quotes| Self::charge(quotes, ports.cells));
-        match decided {
-            Ok(None) => Outcome::pass(),
-            Ok(Some(rule)) => Outcome::because(self.ledger.by(rule, Why::Admitted)),
-            Err(refused) => self.refuse(&refused),
+    fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
+        let ruling = self.judge.rule(view, ports);
+        let mut outcome = match &ruling.refused {
+            Some(refused) => self.refuse(refused, &ruling, view),
+            None => self.admit(&ruling),
+        };
+        for index in &ruling.shadow_limited {
+            outcome.decisions.push(self.ledger.by(*index, Why::ShadowLimited));
         }
+        if ruling.refused.is_none() {
+            self.remember(ruling, &outcome, memo);
+        }
+        outcome
+    }
+
+    fn on_response(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
+        let mut outcome = Outcome::pass();
+        for (index, receipt) in memo.charged.drain(..) {
+            if let Some(settle) = self.rules().get(index).and_then(|rule| rule.settle.as_ref()) {
+                settle.settle(&receipt, view.response(), || self.judge.now(ports), ports.cells);
+            }
+        }
+        if !memo.standings.is_empty() {
+            let fields = fields::fields(self.judge.config.limit_headers, &memo.standings);
+            outcome.edits = fields::merged(fields, view.response());
+        }
+        if let Some((name, evidence)) =
+            self.judge.config.rule_header.clone().zip(memo.evidence.take())
+        {
+            outcome.edits.push(Edit::Set(name, evidence));
+        }
+        outcome
     }
 }
 
 impl RateLimit {
-    /// What each rule that the request matches says. Refused by the one that makes it wait longest, if any refuses.
-    fn quote(
+    fn rules(&self) -> &[LimitRule] {
+        &self.judge.config.rules
+    }
+
+    /// Names the rule with the fewest tokens left, the first of those, and counts the others.
+    fn admit(&self, ruling: &Ruling) -> Outcome {
+        let fewest = |receipts: &[(usize, Receipt)]| {
+            let all = receipts.iter().map(|(rule, receipt)| (receipt.remaining, *rule));
+            all.min().map(|(_, rule)| rule)
+        };
+        let mut named = fewest(&ruling.receipts);
+        let mut outcome = match (named, ruling.uncounted.first()) {
+            (Some(rule), _) => Outcome::because(self.ledger.by(rule, Why::Admitted)),
+            (None, Some(rule)) => {
+                named = Some(*rule);
+                Outcome::because(self.ledger.by(*rule, Why::Contended))
+            }
+            (None, None) => match fewest(&ruling.shadows) {
+                Some(rule) => {
+                    named = Some(rule);
+                    Outcome::because(self.ledger.by(rule, Why::Admitted))
+                }
+                None => Outcome::pass(),
+            },
+        };
+        for (rule, receipt) in ruling.receipts.iter().chain(&ruling.shadows) {
+            if Some(*rule) != named {
+                outcome.counts.push(self.ledger.by(*rule, Why::Admitted).count());
+            }
+            if receipt.evicted {
+                outcome.counts.push(self.ledger.by(*rule, Why::Evicted).count());
+            }
+        }
+        for rule in ruling.uncounted.iter().filter(|rule| Some(**rule) != named) {
+            outcome.counts.push(self.ledger.by(*rule, Why::Contended).count());
+        }
+        outcome
+    }
+
+    fn refuse(&self, refused: &Refused, ruling: &Ruling, view: &View<'_>) -> Outcome {
+        let Some(rule) = self.rules().get(refused.rule) else { return Outcome::pass() };
+        let decision = self.ledger.by(refused.rule, refused.why);
+        let grpc = view.request().is_grpc();
+        let mut reply = answer::reply(&rule.reply, &rule.name, refused.why, refused.wait, grpc);
+        let standings: Vec<Standing> =
+            self.standings(&ruling.quotes, |quote| (&quote.claim, *quote.tats()));
+        let fields = fields::fields(self.judge.config.limit_headers, &standings);
+        let fields = fields.into_iter().map(|(name, value)| (name, value.into_bytes()));
+        reply.headers.extend(fields);
+        if let Some(name) = &self.judge.config.rule_header {
+            reply.headers.push((HeaderName::clone(name), decision.evidence().into_bytes()));
+        }
+        Outcome::reply(reply, decision)
+    }
+
+    /// Keeps what the response phase needs, and nothing if it needs nothing.
+    fn remember(&self, ruling: Ruling, outcome: &Outcome, memo: &mut Memo) {
+        if self.judge.config.limit_headers != LimitHeaders::None {
+            memo.standings =
+                self.standings(&ruling.receipts, |receipt| (&receipt.claim, receipt.tats));
+        }
+        if self.judge.config.rule_header.is_some() && !outcome.decisions.is_empty() {
+            let all: Vec<String> =
+                outcome.decisions.iter().map(filter_core::Decision::evidence).collect();
+            memo.evidence = Some(all.join(",").into_bytes());
+        }
+        memo.charged = ruling.receipts.into_iter().chain(ruling.shadows).collect();
+        memo.charged
+            .retain(|(rule, _)| self.rules().get(*rule).is_some_and(|rule| rule.settle.is_some()));
+    }
+
+    /// What each rule has left for the client, in order of the rules.
+    fn standings<T>(
         &self,
-        view: &View<'_>,
-        ports: &Ports<'_>,
-    ) -> Result<Vec<(usize, Quote<'_>)>, Refused> {
-        let line = LazyCell::new(|| RequestLine::of(view.request()));
-        let scene = LazyCell::new(|| self.scene(ports));
-        let mut quotes = Vec::new();
-        for (index, rule) in self.rules.iter().enumerate() {
-            // What cannot be told may be meant, and a limit must hold.
-            if rule.about.as_ref().is_some_and(|about| about.matches(&line) == Truth::False) {
-                continue;
-            }
-            let (seed, now) = (*scene).map_err(|trouble| Refused::trouble(index, trouble))?;
-            let key = match rule.key.subject(view, &seed) {
-                Subject::Bucket(key) => key,
-                Subject::Skip => continue,
-                Subject::Deny => {
-                    return Err(Refused { rule: index, why: Why::MissingKey, wait: None });
-                }
-            };
-            let quote = Quote::ask(&rule.limit, rule.table.place(key), now, ports.cells)
-                .map_err(|unavailable| Refused::trouble(index, unavailable))?;
-            quotes.push((index, quote));
-        }
-        let waits = quotes.iter().filter_map(|(rule, quote)| Some((*rule, quote.wait()?)));
-        match waits.rev().max_by_key(|(_, wait)| *wait) {
-            Some((rule, wait)) => Err(Refused::limited(rule, wait)),
-            None => Ok(quotes),
-        }
-    }
-
-    /// Charges every rule, or none: the one with the fewest tokens left first, since that is where another worker may
-    /// come first. Of those with the fewest left afterwards, the first is named.
-    fn charge(
-        mut quotes: Vec<(usize, Quote<'_>)>,
-        cells: &dyn Cells,
-    ) -> Result<Option<usize>, Refused> {
-        quotes.sort_by_key(|(_, quote)| quote.remaining());
-        let mut receipts: Vec<(usize, Receipt<'_>)> = Vec::with_capacity(quotes.len());
-        for (rule, quote) in quotes {
-            let refused = match quote.charge(cells) {
-                Ok(Ok(receipt)) => {
-                    receipts.push((rule, receipt));
-                    continue;
-                }
-                Ok(Err(wait)) => Refused::limited(rule, wait),
-                Err(trouble) => Refused::trouble(rule, trouble),
-            };
-            receipts.into_iter().rev().for_each(|(_, receipt)| receipt.take_back(cells));
-            return Err(refused);
-        }
-        Ok(receipts
-            .iter()
-            .min_by_key(|(rule, receipt)| (receipt.remaining, *rule))
-            .map(|(rule, _)| *rule))
-    }
-
-    /// The seed, and the time since its epoch.
-    fn scene(&self, ports: &Ports<'_>) -> Result<(Seed, u64), Trouble> {
-        let now = ports.clock.monotonic();
-        let seed = match self.seed.get() {
-            Some(seed) => *seed,
-            None => {
-                let seed = Seed::of_process(ports, now)?;
-                *self.seed.get_or_init(|| seed)
-            }
+        items: &[(usize, T)],
+        state: impl Fn(&T) -> (&charge::Claim, limit::Tats),
+    ) -> Vec<Standing> {
+        let mut items: Vec<&(usize, T)> = items.iter().collect();
+        items.sort_by_key(|(rule, _)| *rule);
+        let standing = |(index, item): &(usize, T)| {
+            let rule = self.rules().get(*index)?.name.clone();
+            let (claim, tats) = state(item);
+            Some(Standing { rule, limits: claim.limits.clone(), tats, now: claim.now })
         };
-        Ok((seed, seed.since_epoch(now)))
+        items.into_iter().filter_map(standing).collect()
     }
+}
 
-    fn refuse(&self, refused: &Refused) -> Outcome {
-        let (status, grpc_status, body) = match refused.why {
-            Why::Unavailable => (503, GrpcStatus::Unavailable, "rate_limit_unavailable"),
-            _ => (429, GrpcStatus::ResourceExhausted, "local_rate_limited"),
-        };
-        let wait = refused.wait.map(|wait| seconds(wait).to_string().into_bytes());
-        let reply = Reply {
-            status,
-            grpc_status,
-            headers: wait.into_iter().map(|wait| (self.retry_after.clone(), wait)).collect(),
-            body: body.into(),
-            details: String::new(),
-        };
-        Outcome::reply(reply, self.ledger.by(refused.rule, refused.why))
+impl LimitRule {
+    /// The attributes that the rule may ask for.
+    fn attributes(&self) -> Vec<Attribute> {
+        let conditions = self.when.iter().chain(&self.exempt);
+        let conditions = conditions.filter_map(condition::Condition::attribute);
+        let limit = self.limit_from.iter().filter_map(|from| from.part.attribute());
+        self.key.attributes().chain(conditions).chain(limit).collect()
     }
 }

@@ -9,15 +9,12 @@ use std::num::NonZeroU64;
 
 use filter_core::Rule;
 
-use crate::seed::{KeyHasher, Seed, low_half};
+use crate::seed::{KeyHasher, Seed};
 
-/// How many keys a slot has room for.
-pub const KEYS_PER_SLOT: usize = 8;
 /// How many slots a rule has that keeps keys apart.
 pub const SLOTS: NonZeroU64 = NonZeroU64::new(4096).unwrap();
 
 const PREFIX: [u8; 4] = *b"orl1";
-const MAGIC: [u8; 4] = *b"ORL\x01";
 
 /// The table of one rule.
 #[derive(Clone, Copy, Debug)]
@@ -59,86 +56,27 @@ impl Table {
     }
 }
 
-/// What a cell holds: a mark with the layout's version, then up to [`KEYS_PER_SLOT`] entries of a fingerprint and a
-/// TAT, each a little-endian u64. One entry fits the string that Envoy keeps without another allocation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot(Vec<u8>);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
 
-impl Slot {
-    /// The slot in these bytes. What is not one of ours, of this version, reads as an empty slot: other plugins share
-    /// the store.
-    #[must_use]
-    pub fn parse(bytes: Option<Vec<u8>>) -> Self {
-        let ours = |bytes: &Vec<u8>| {
-            bytes.strip_prefix(&MAGIC).is_some_and(|entries| {
-                let (entries, rest) = entries.as_chunks::<16>();
-                rest.is_empty() && entries.len() <= KEYS_PER_SLOT
-            })
-        };
-        Self(bytes.filter(ours).unwrap_or_else(|| MAGIC.to_vec()))
-    }
-
-    /// The bytes to store.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The TAT of a key: its own, else the one it would take over, else 0.
-    #[must_use]
-    pub fn tat(&self, fingerprint: u64) -> u64 {
-        self.seat(fingerprint).map_or(0, |(_, tat)| tat)
-    }
-
-    /// Sets the TAT of a key, at the cost of the one that owes least if there is no room.
-    pub fn set(&mut self, fingerprint: u64, tat: u64) {
-        let entry = ((u128::from(tat) << 64) | u128::from(fingerprint)).to_le_bytes();
-        let seat = self.seat(fingerprint);
-        let entries = self.0.get_mut(MAGIC.len()..).unwrap_or_default().as_chunks_mut::<16>().0;
-        match seat.and_then(|(index, _)| entries.get_mut(index)) {
-            Some(seat) => *seat = entry,
-            None => self.0.extend_from_slice(&entry),
+    #[test]
+    fn a_cell_is_named_by_rule_and_slot_alone() {
+        let seed = Seed::new([7; 16], Duration::ZERO);
+        let table = Table::new(&Rule::parse("a").unwrap(), SLOTS);
+        let other = Table::new(&Rule::parse("b").unwrap(), SLOTS);
+        let mut names = std::collections::HashSet::new();
+        for client in 0..100_000 {
+            let mut hasher = seed.hasher();
+            hasher.number(client);
+            let place = table.place(hasher.clone());
+            assert!(place.cell.starts_with(b"orl1"));
+            assert_ne!(place.cell, other.place(hasher).cell);
+            names.insert(place.cell);
         }
-    }
-
-    /// Takes back the charge of `amount` that brought a key to `charged`, and tells whether that changed anything. Not
-    /// if the key is elsewhere by now: then others have charged it since, perhaps from a bucket that was full again, and
-    /// what they owe would be forgiven too. And in a full slot no key comes to owe less than all others do: one that
-    /// was evicted while this one owed more may have owed as much as they.
-    pub fn take_back(&mut self, fingerprint: u64, charged: u64, amount: u64) -> bool {
-        if !self.entries().any(|entry| entry == (fingerprint, charged)) {
-            return false;
-        }
-        let others = self.entries().filter(|(key, _)| *key != fingerprint);
-        let least = others.map(|(_, tat)| tat).min().unwrap_or(0);
-        let floor = if self.is_full() { least } else { 0 };
-        let tat = charged.saturating_sub(amount).max(floor).min(charged);
-        self.set(fingerprint, tat);
-        tat < charged
-    }
-
-    /// The entry that is or becomes the key's, with its TAT; none if there is room for one more.
-    fn seat(&self, fingerprint: u64) -> Option<(usize, u64)> {
-        let seats = || self.entries().enumerate().map(|(index, (key, tat))| (key, (index, tat)));
-        seats().find(|(key, _)| *key == fingerprint).map(|(_, seat)| seat).or_else(|| {
-            let full = self.is_full();
-            full.then(|| seats().map(|(_, seat)| seat).min_by_key(|(_, tat)| *tat)).flatten()
-        })
-    }
-
-    fn is_full(&self) -> bool {
-        self.entries().len() >= KEYS_PER_SLOT
-    }
-
-    /// Fingerprint and TAT of each key.
-    fn entries(&self) -> impl ExactSizeIterator<Item = (u64, u64)> {
-        let entries = self.0.get(MAGIC.len()..).unwrap_or_default().as_chunks::<16>().0;
-        entries.iter().map(|entry| {
-            let entry = u128::from_le_bytes(*entry);
-            (low_half(entry), low_half(entry >> 64))
-        })
+        assert_eq!(names.len(), 4096);
+        let single = Table::new(&Rule::parse("a").unwrap(), NonZeroU64::MIN);
+        assert_eq!(single.place(seed.hasher()).cell.last_chunk::<2>(), Some(&[0, 0]));
     }
 }
-
-#[cfg(test)]
-mod tests;

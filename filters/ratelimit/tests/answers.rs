@@ -10,7 +10,7 @@ use filter_core::fixture::{FixtureExchange, NoSignatures, SameSeed, World};
 use filter_core::outcome::GrpcStatus;
 use filter_core::ports::Clock;
 use filter_core::{Cells, Filter, HeaderMap, Metrics, Outcome, Phase, Ports, Reply, Verdict, View};
-use ratelimit::RateLimit;
+use ratelimit::{Memo, RateLimit};
 
 /// A host that counts what it is asked, and whose store may fail.
 #[derive(Default)]
@@ -62,7 +62,7 @@ impl Host {
         let view = View::new(&exchange, Phase::Request, &[]);
         let ports =
             Ports { clock: self, cells: self, signatures: &NoSignatures, entropy: &SameSeed };
-        filter.on_request(&view, &mut (), &ports)
+        filter.on_request(&view, &mut Memo::default(), &ports)
     }
 
     /// How often the clock was read, cells were loaded and stored, since last asked.
@@ -103,6 +103,8 @@ fn a_request_costs_what_its_rules_cost() {
     host.asked();
     assert_eq!(evidence(&host.send(&filter, "/")), "limited:all");
     assert_eq!(host.asked(), [1, 1, 0], "a refusal");
+    assert_eq!(evidence(&host.send(&filter, "/")), "limited:all");
+    assert_eq!(host.asked(), [1, 0, 0], "another");
     let again = self::filter();
     assert_eq!(evidence(&host.send(&again, "/some")), "limited:all");
     assert_eq!(host.asked(), [1, 3, 0], "a refusal by a module that has yet to read the seed");
@@ -176,7 +178,7 @@ fn the_store_does_not_grow_with_its_clients() {
         let request = HeaderMap::from_pairs([("x-client", client.to_string())]);
         let exchange = FixtureExchange { request, ..FixtureExchange::default() };
         let view = View::new(&exchange, Phase::Request, &[]);
-        filter.on_request(&view, &mut (), &world.ports());
+        filter.on_request(&view, &mut Memo::default(), &world.ports());
     }
     assert_eq!(world.cells.len(), 4096 + 1);
 }

@@ -10,7 +10,7 @@ use filter_core::cells::{self, Stored, Unavailable, Version};
 use filter_core::fixture::{FixtureExchange, MapCells, MovableClock, NoSignatures, SameSeed};
 use filter_core::{Cells, Filter, HeaderMap, Metrics, Phase, Ports, View};
 use proptest::prelude::*;
-use ratelimit::RateLimit;
+use ratelimit::{Memo, RateLimit};
 
 /// Two rules that some requests match both, and others one each.
 const EVEN: &str = r#"{"name":"even","match":{"paths":["/both","/even"]},
@@ -32,7 +32,7 @@ fn send(worker: &RateLimit, path: &str, cells: &dyn Cells) -> &'static str {
     let view = View::new(&exchange, Phase::Request, &[]);
     let clock = MovableClock::default();
     let ports = Ports { clock: &clock, cells, signatures: &NoSignatures, entropy: &SameSeed };
-    worker.on_request(&view, &mut (), &ports).decisions.first().unwrap().reason
+    worker.on_request(&view, &mut Memo::default(), &ports).decisions.first().unwrap().reason
 }
 
 /// How many requests for both paths a filter of this one rule still lets through.
@@ -135,7 +135,7 @@ proptest! {
     }
 
     #[test]
-    fn no_token_is_ever_given_twice(
+    fn no_token_is_ever_given_twice_or_lost(
         workers in 1_usize..17,
         requests in 1_usize..12,
         dice in prop::collection::vec(any::<u8>(), 0..600),
@@ -145,9 +145,7 @@ proptest! {
         let even = race.told("admitted", &["/both", "/even"]);
         let odd = race.told("admitted", &["/both", "/odd"]);
         let sums = [even + left(EVEN, &race.cells), odd + left(ODD, &race.cells)];
-        // Of charges taken back, those that others built on stand.
-        prop_assert!(sums.iter().all(|sum| *sum <= 4));
-        prop_assert!(workers > 1 || sums == [4, 4]);
+        prop_assert_eq!(sums, [4, 4]);
     }
 }
 

@@ -24,3 +24,8 @@ fn a_key_has_one_place() {
 fn a_slot_has_one_layout() {
     numbers::a_slot_has_one_layout();
 }
+
+#[wasm_bindgen_test]
+fn a_slot_of_several_windows_has_one_layout() {
+    numbers::a_slot_of_several_windows_has_one_layout();
+}

@@ -89,6 +89,26 @@ fn guarding() -> Value {
     })
 }
 
+/// Ten limits, of which the requests meet the last.
+pub(crate) fn ten_rules(bucket: &Bucket) -> Plugin {
+    let mut document = limiting(bucket);
+    let other = |number: u32| {
+        json!({
+            "name": format!("other-{number}"),
+            "match": {"methods": ["GET"], "paths": [format!("/other/{number}/*")]},
+            "key": [{"header": API_KEY}],
+            "limits": ["1/day"],
+        })
+    };
+    if let Some(rules) = document.get_mut("rules").and_then(Value::as_array_mut) {
+        if let Some(rule) = rules.first_mut().and_then(Value::as_object_mut) {
+            rule.insert("match".to_owned(), json!({"paths": ["/checkout/*"]}));
+        }
+        rules.splice(..0, (0..9).map(other));
+    }
+    Plugin::shipped("ratelimit", &document)
+}
+
 fn limiting(bucket: &Bucket) -> Value {
     json!({"rules": [{
         "name": bucket.name,

@@ -25,6 +25,8 @@ pub struct Meta {
     pub envoy: String,
     /// The processor.
     pub cpu: String,
+    /// Envoy's workers.
+    pub workers: u32,
     /// The rounds.
     pub rounds: u32,
     /// How long each scenario had in each of them, in seconds.
@@ -135,7 +137,12 @@ impl Meta {
     ///
     /// # Errors
     /// When a module was not built.
-    pub fn gather(envoy: String, plan: Plan, scenarios: &[Scenario]) -> Result<Self, String> {
+    pub fn gather(
+        envoy: String,
+        workers: u32,
+        plan: Plan,
+        scenarios: &[Scenario],
+    ) -> Result<Self, String> {
         let mut module_bytes = BTreeMap::new();
         for module in scenarios.iter().flat_map(Scenario::modules) {
             let path = crate::workspace::module(module)?;
@@ -145,6 +152,7 @@ impl Meta {
         Ok(Self {
             envoy,
             cpu: cpu(),
+            workers,
             rounds: plan.rounds,
             round_seconds: plan.time.as_secs_f64(),
             module_bytes,

@@ -124,6 +124,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let versions = everybody("GET", |user| user.version);
     let forbidden = everybody("DELETE", |_| 403);
     let limited = everybody("GET", |_| 429);
+    let hot: Vec<Ask> = welcome.iter().take(1).cloned().collect();
     let fresh_rs256 = fresh("rs256", FRESH, V1);
     let fresh_es256 = fresh("es256", FRESH, V1);
     let guarded: Vec<Ask> = unproven(401).into_iter().chain(forbidden.clone()).collect();
@@ -216,6 +217,24 @@ pub fn scenarios() -> Vec<Scenario> {
             )
         },
         Scenario {
+            witness: Some("rule=.=plenty;.;reason=.=admitted;"),
+            native: Some("native: ratelimit"),
+            ..plain("ratelimit, ten rules", "ratelimit", vec![Link::Ours(ours::ten_rules(&PLENTY))])
+        },
+        Scenario {
+            asks: hot.clone(),
+            native: Some("native: ratelimit, hot key"),
+            ..plain("ratelimit, hot key", "ratelimit", vec![Link::Ours(ours::ratelimit(&PLENTY))])
+        },
+        Scenario {
+            asks: hot,
+            ..plain(
+                "native: ratelimit, hot key",
+                "local_ratelimit",
+                vec![Link::Native(native::ratelimit(&PLENTY))],
+            )
+        },
+        Scenario {
             asks: limited.clone(),
             native: Some("native: ratelimit, refusing"),
             ..plain("ratelimit, refusing", "ratelimit", vec![Link::Ours(ours::ratelimit(&DROUGHT))])
@@ -268,6 +287,16 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
+/// Those of a name that contains `text`, with all that they are compared with.
+#[must_use]
+pub fn only(text: &str, all: Vec<Scenario>) -> Vec<Scenario> {
+    let wanted = || all.iter().filter(|scenario| scenario.name.contains(text));
+    let others = wanted().flat_map(|scenario| [scenario.floor, scenario.native]).flatten();
+    let names: Vec<&str> =
+        wanted().map(|scenario| scenario.name).chain(others).chain([NONE, NOOP]).collect();
+    all.iter().filter(|scenario| names.contains(&scenario.name)).cloned().collect()
+}
+
 fn natives(filters: impl IntoIterator<Item = Value>) -> Vec<Link> {
     filters.into_iter().map(Link::Native).collect()
 }
@@ -285,6 +314,12 @@ mod tests {
             assert_eq!(scenario.asks, twin.asks, "{}", scenario.name);
             assert_eq!(scenario.probes, twin.probes, "{}", scenario.name);
         }
+    }
+
+    #[test]
+    fn a_choice_comes_with_what_it_is_compared_with() {
+        let names: Vec<_> = only("canary", scenarios()).iter().map(|one| one.name).collect();
+        assert_eq!(names, [NONE, NONE_BUT_FAULT, NOOP, "canary", "native: canary"]);
     }
 
     #[test]

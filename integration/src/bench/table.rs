@@ -12,7 +12,11 @@ const TEXTS: usize = 2;
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let meta = &self.meta;
-        writeln!(f, "envoy {}, one worker, on {}", meta.envoy, meta.cpu)?;
+        let workers = match meta.workers {
+            1 => "one worker".to_owned(),
+            count => format!("{count} workers"),
+        };
+        writeln!(f, "envoy {}, {workers}, on {}", meta.envoy, meta.cpu)?;
         writeln!(f, "medians (quartiles) of {} rounds of {} s\n", meta.rounds, meta.round_seconds)?;
         let head = HEAD.map(str::to_owned);
         let lines: Vec<_> = [head].into_iter().chain(self.rows.iter().map(cells)).collect();
@@ -80,6 +84,7 @@ mod tests {
         let meta = Meta {
             envoy: "1.40.0".to_owned(),
             cpu: "a processor".to_owned(),
+            workers: 1,
             rounds: 3,
             round_seconds: 0.15,
             module_bytes: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! `make bench`: what each filter costs, beside nothing, beside a filter that does nothing, and beside Envoy's own.
 //!
-//! `ROUNDS` and `ROUND_SECONDS` change how long it measures. The table is also left in `target/bench/report.json`.
+//! `ROUNDS` and `ROUND_SECONDS` change how long it measures; `BENCH=ratelimit` measures only scenarios of that name, and
+//! what they are compared with; `WORKERS=2` gives Envoy so many workers instead of one. The table is also left in `target/bench/report.json`.
 
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use integration::bench::listeners::bootstrap;
 use integration::bench::report::{Meta, Report, rows};
 use integration::bench::rounds::{Plan, measure};
-use integration::bench::scenarios::scenarios;
+use integration::bench::scenarios::{only, scenarios};
 use integration::{Client, Envoy, Request, workspace};
 
 fn main() -> ExitCode {
@@ -26,11 +27,15 @@ fn bench() -> Result<(), String> {
     let rounds = variable("ROUNDS", 40, |rounds| *rounds > 0)?;
     let seconds = variable("ROUND_SECONDS", 0.15, |seconds| (0.01..=60.0).contains(seconds))?;
     let plan = Plan { rounds, time: Duration::from_secs_f64(seconds) };
-    let scenarios = scenarios();
-    let envoy = Envoy::start(&bootstrap(&scenarios)?, 1)?;
+    let workers = variable("WORKERS", 1, |workers| (1..=64).contains(workers))?;
+    let scenarios = match std::env::var("BENCH") {
+        Ok(text) => only(&text, scenarios()),
+        Err(_) => scenarios(),
+    };
+    let envoy = Envoy::start(&bootstrap(&scenarios)?, workers)?;
     eprintln!("bench: {} scenarios, {rounds} rounds of {seconds} s each", scenarios.len());
     let series = measure(&envoy, &scenarios, plan)?;
-    let meta = Meta::gather(version(&envoy)?, plan, &scenarios)?;
+    let meta = Meta::gather(version(&envoy)?, workers, plan, &scenarios)?;
     let report = Report { meta, rows: rows(&scenarios, &series) };
     print!("{report}");
     report.write(&workspace::root().join("target/bench/report.json"))

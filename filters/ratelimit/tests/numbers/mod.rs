@@ -7,7 +7,8 @@ use std::time::Duration;
 use filter_core::Rule;
 use ratelimit::gcra::{Gcra, NEVER, Ruling, TICKS_PER_SECOND, ticks};
 use ratelimit::seed::Seed;
-use ratelimit::table::{SLOTS, Slot, Table};
+use ratelimit::slot::{Layout, Slot};
+use ratelimit::table::{SLOTS, Table};
 
 /// Milliseconds, cost; tokens left if admitted, milliseconds to wait if not, and none if that is in vain. The table of
 /// throttled (`TestRateLimit`) and redis-cell (`it_rate_limits`) for five tokens, one a second.
@@ -71,11 +72,25 @@ pub(crate) fn a_key_has_one_place() {
 
 /// A cell is written in one layout.
 pub(crate) fn a_slot_has_one_layout() {
-    let mut slot = Slot::parse(None);
-    slot.set(0x0102_0304_0506_0708, 9);
-    slot.set(u64::MAX, u64::MAX - 1);
+    let mut slot = Slot::parse(Layout::of(&[1]), None);
+    for (key, tat) in [(0x0102_0304_0506_0708, 9), (u64::MAX, u64::MAX - 1)] {
+        let seat = slot.seat(key);
+        slot.write(key, &seat, &[tat, 0, 0, 0, 0]);
+    }
     let written = b"ORL\x01\x08\x07\x06\x05\x04\x03\x02\x01\x09\0\0\0\0\0\0\0\
         \xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff\xff\xff\xff\xff";
     assert_eq!(slot.as_bytes(), written);
-    assert_eq!(Slot::parse(Some(written.to_vec())).tat(u64::MAX), u64::MAX - 1);
+    let read = Slot::parse(Layout::of(&[1]), Some(written.to_vec()));
+    assert_eq!(read.seat(u64::MAX).tats[0], u64::MAX - 1);
+}
+
+/// A cell of several windows is written in another.
+pub(crate) fn a_slot_of_several_windows_has_one_layout() {
+    let mut slot = Slot::parse(Layout::of(&[1000, 60_000]), None);
+    let seat = slot.seat(7);
+    slot.write(7, &seat, &[8, 9, 0, 0, 0]);
+    let written = b"ORL\x02\x02\0\0\0\xe8\x03\0\0\x60\xea\0\0\
+        \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+        \x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0";
+    assert_eq!(slot.as_bytes(), written);
 }

@@ -97,6 +97,14 @@ pub enum Attribute {
     /// `filter_state['outrigger.direct_remote_ip']`: the address at the other end of the connection, if a
     /// `set_filter_state` filter before us left it there. There is no attribute for it.
     DirectRemoteIp,
+    /// A claim of the token that Envoy's `jwt_authn` filter verified: `metadata.filter_metadata[...][PAYLOAD][CLAIM]`,
+    /// where PAYLOAD is its `payload_in_metadata`. Text only; a number comes as eight bytes of a float.
+    JwtClaim {
+        /// The name under which the filter leaves the claims.
+        payload: &'static str,
+        /// The claim.
+        claim: &'static str,
+    },
     /// `request.duration`: nanoseconds from the first byte of the request to the last of the response. Log phase.
     RequestDuration,
     /// `response.code`: the status sent downstream; absent when the client left first.
@@ -121,6 +129,9 @@ pub enum Attribute {
 /// Where a native filter leaves the address at the other end of the connection, for [`Attribute::DirectRemoteIp`].
 pub const DIRECT_REMOTE_IP: &str = "outrigger.direct_remote_ip";
 
+/// The filter of Envoy that verifies tokens, as it names its metadata.
+pub const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
+
 /// What an attribute's bytes mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -141,6 +152,9 @@ impl Attribute {
             Self::RequestedServerName => vec!["connection", "requested_server_name"],
             Self::PeerUri => vec!["connection", "uri_san_peer_certificate"],
             Self::DirectRemoteIp => vec!["filter_state", DIRECT_REMOTE_IP],
+            Self::JwtClaim { payload, claim } => {
+                vec!["metadata", "filter_metadata", JWT_AUTHN, payload, claim]
+            }
             Self::RequestDuration => vec!["request", "duration"],
             Self::ResponseCode => vec!["response", "code"],
             Self::ResponseCodeDetails => vec!["response", "code_details"],
@@ -162,6 +176,7 @@ impl Attribute {
             | Self::RequestedServerName
             | Self::PeerUri
             | Self::DirectRemoteIp
+            | Self::JwtClaim { .. }
             | Self::ResponseCodeDetails
             | Self::RouteName
             | Self::ClusterName

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 
-use filter_core::view::{Attribute, DIRECT_REMOTE_IP, Exchange, Kind, Value};
+use filter_core::view::{Attribute, DIRECT_REMOTE_IP, Exchange, JWT_AUTHN, Kind, Value};
 use filter_core::{Filter, HeaderMap, Phase};
 
 use crate::abi::{self, Map};
@@ -68,6 +68,14 @@ fn cel_list(attributes: &[Attribute]) -> String {
             Attribute::DirectRemoteIp => {
                 let key = DIRECT_REMOTE_IP;
                 format!("'{key}' in filter_state ? filter_state['{key}'] : b''")
+            }
+            // A step into what is not there would fail the list, so each is looked for first.
+            Attribute::JwtClaim { payload, claim } => {
+                let filter = format!("metadata.filter_metadata['{JWT_AUTHN}']");
+                format!(
+                    "'{JWT_AUTHN}' in metadata.filter_metadata && '{payload}' in {filter} && \
+                     '{claim}' in {filter}['{payload}'] ? {filter}['{payload}']['{claim}'] : ''"
+                )
             }
             _ => {
                 let path = attribute.path().join(".");
