@@ -1,0 +1,14 @@
+//! Lets libFuzzer make up inputs for the target that the environment variable `FUZZ_TARGET` names.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use fuzz::Target;
+use libfuzzer_sys::fuzz_target;
+
+static TARGET: LazyLock<Target> = LazyLock::new(|| {
+    let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
+    Target::named(&name).unwrap_or_else(|| panic!("FUZZ_TARGET is `{name}`, which is no target"))
+});
+
+fuzz_target!(|input: &[u8]| TARGET.run(input));
