@@ -29,6 +29,13 @@ wasm-test: ## the numeric cores, as WebAssembly under Node
 integration: build ## the corpus and the system tests, on a real Envoy
 	@envoy=$$(tools/envoy) && ENVOY=$$envoy cargo test -p integration
 
+.PHONY: fuzz replay
+fuzz: ## make up what clients and configurations say, FUZZ_SECONDS (60) for each target
+	@tools/fuzz
+
+replay: ## what once failed when it was made up
+	cargo test --locked --release $(fuzz) --target-dir target/fuzz
+
 .PHONY: images images-test
 images: build ## an image of each module, into dist/images/
 	@tools/images
@@ -41,14 +48,16 @@ layers: ## which crate may depend on which
 	@tools/layers
 
 bed := --manifest-path integration/istio/Cargo.toml
+fuzz := --manifest-path fuzz/Cargo.toml
 
 lint: layers ## formatting, clippy and the layers
-	cargo fmt --all --check && cargo fmt $(bed) --all --check
+	cargo fmt --all --check && cargo fmt $(bed) --all --check && cargo fmt $(fuzz) --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy $(bed) --target-dir target/istio-build --all-targets -- -D warnings
+	cargo clippy $(fuzz) --target-dir target/fuzz --all-targets -- -D warnings
 
 fmt: ## format everything
-	cargo fmt --all && cargo fmt $(bed) --all
+	cargo fmt --all && cargo fmt $(bed) --all && cargo fmt $(fuzz)
 
 bench: build ## what each filter costs, on a real Envoy
 	@envoy=$$(tools/envoy) && ENVOY=$$envoy cargo run --profile tool -p integration --bin bench

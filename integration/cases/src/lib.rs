@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use token::{EVERY_JWKS, JWKS, Token};
+pub use token::{EVERY_JWKS, JWKS, Token, sign};
 
 /// One file of the corpus.
 #[derive(Clone, Debug, Deserialize)]

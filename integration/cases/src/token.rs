@@ -61,16 +61,29 @@ impl Token {
         let expiry = now.saturating_add_signed(self.expires_in);
         claims.entry("exp").or_insert_with(|| expiry.into());
 
-        let part = |map: Map<String, Value>| URL_SAFE_NO_PAD.encode(Value::Object(map).to_string());
-        let message = format!("{}.{}", part(header), part(claims));
-        let signature = key.sign(message.as_bytes())?;
-        let signature = if self.forged { spoilt(&signature) } else { signature };
-        Ok(format!("{message}.{signature}"))
+        let part = |map: Map<String, Value>| Value::Object(map).to_string();
+        let token = compact(&key, part(header).as_bytes(), part(claims).as_bytes())?;
+        Ok(if self.forged { forged(&token) } else { token })
     }
 }
 
-/// The signature with its first character changed; still base64url of the same length.
-fn spoilt(signature: &str) -> String {
+/// A token of these bytes in compact serialization, be they JSON or not, signed with the key of that name.
+///
+/// # Errors
+/// When the key is none of those that [`Token::key`] lists.
+pub fn sign(key: &str, header: &[u8], payload: &[u8]) -> Result<String, String> {
+    compact(&Signer::of(key)?, header, payload)
+}
+
+fn compact(key: &Signer, header: &[u8], payload: &[u8]) -> Result<String, String> {
+    let part = |bytes| URL_SAFE_NO_PAD.encode(bytes);
+    let message = format!("{}.{}", part(header), part(payload));
+    Ok(format!("{message}.{}", key.sign(message.as_bytes())?))
+}
+
+/// The token with the first character of its signature changed; still base64url of the same length.
+fn forged(token: &str) -> String {
+    let (message, signature) = token.rsplit_once('.').unwrap_or_default();
     let other = if signature.starts_with('A') { "B" } else { "A" };
-    format!("{other}{}", signature.get(1..).unwrap_or_default())
+    format!("{message}.{other}{}", signature.get(1..).unwrap_or_default())
 }
