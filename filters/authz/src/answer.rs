@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::Reason;
+use crate::reason::Challenge;
 
 /// How refusals of a policy are worded, in the document (`deny`).
 #[derive(Clone, Debug, Deserialize)]
@@ -56,6 +57,35 @@ pub(crate) struct Form {
     grpc_status: Option<GrpcStatus>,
     headers: Vec<(HeaderName, Vec<u8>)>,
     body: Body,
+}
+
+/// The ways to prove who asks that there are, for challenges.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Methods {
+    /// Whether somebody's tokens are believed.
+    pub(crate) tokens: bool,
+    /// Whether somebody has an API key.
+    pub(crate) api_keys: bool,
+}
+
+impl Methods {
+    /// The values of `www-authenticate`. The realm is a constant, so that no client can write into it.
+    fn challenges(self, challenge: Challenge, scopes: Option<&str>) -> Vec<String> {
+        let scope = scopes.map(|scopes| format!(", scope=\"{scopes}\"")).unwrap_or_default();
+        let bearer = |error: &str| format!("Bearer realm=\"outrigger\"{error}{scope}");
+        // No scheme is registered for API keys, and a 401 must name one (RFC 9110 §15.5.2).
+        let api_key = || r#"ApiKey realm="outrigger""#.to_owned();
+        match challenge {
+            Challenge::Any => {
+                let tokens = self.tokens.then(|| bearer(""));
+                tokens.into_iter().chain(self.api_keys.then(api_key)).collect()
+            }
+            Challenge::Token(error) => {
+                vec![bearer(&format!(", error=\"{error}\""))]
+            }
+            Challenge::ApiKey => vec![api_key()],
+        }
+    }
 }
 
 /// The body of a refusal.
@@ -112,9 +142,14 @@ impl RawForm {
 }
 
 impl Form {
-    /// The reply to a request that is refused for a reason. What is about a token keeps its status, which the challenge
+    /// The reply to a request that is refused for a reason. What is about a credential keeps its status, which the challenge
     /// belongs to (RFC 6750 §3), and takes the headers and the kind of body.
-    pub(crate) fn reply(&self, reason: Reason, scopes: Option<&str>) -> Option<Reply> {
+    pub(crate) fn reply(
+        &self,
+        reason: Reason,
+        scopes: Option<&str>,
+        methods: Methods,
+    ) -> Option<Reply> {
         let answer = reason.answer()?;
         let (status, grpc_status) = if answer.challenge.is_some() {
             (answer.status, answer.grpc_status)
@@ -122,11 +157,7 @@ impl Form {
             (self.status.unwrap_or(answer.status), self.grpc_status.unwrap_or(answer.grpc_status))
         };
         let mut headers = self.headers.clone();
-        if let Some(challenge) = answer.challenge {
-            let value = match scopes {
-                Some(scopes) => format!("{challenge}, scope=\"{scopes}\""),
-                None => challenge.to_owned(),
-            };
+        for value in answer.challenge.iter().flat_map(|asked| methods.challenges(*asked, scopes)) {
             headers.push((HeaderName::literal("www-authenticate"), value.into_bytes()));
         }
         let word = filter_core::decision::Reason::as_str(reason);
@@ -175,6 +206,8 @@ fn problem(
 mod tests {
     use super::*;
 
+    const METHODS: Methods = Methods { tokens: true, api_keys: false };
+
     fn form(text: &str) -> Form {
         serde_json::from_str::<RawForm>(text).unwrap().compile("/deny").unwrap()
     }
@@ -182,12 +215,12 @@ mod tests {
     #[test]
     fn a_refusal_has_the_status_of_its_policy_in_both_protocols() {
         let form = form(r#"{ "status": 404, "grpcStatus": "NOT_FOUND", "body": "no" }"#);
-        let reply = form.reply(Reason::Denied, None).unwrap();
+        let reply = form.reply(Reason::Denied, None, METHODS).unwrap();
         assert_eq!(
             (reply.status, reply.grpc_status, reply.body),
             (404, GrpcStatus::NotFound, b"no".to_vec())
         );
-        assert_eq!(form.reply(Reason::Allowed, None), None);
+        assert_eq!(form.reply(Reason::Allowed, None, METHODS), None);
     }
 
     #[test]
@@ -198,7 +231,7 @@ mod tests {
             (Reason::TokenExpired, 401, GrpcStatus::Unauthenticated),
             (Reason::InsufficientScope, 403, GrpcStatus::PermissionDenied),
         ] {
-            let reply = form.reply(reason, Some("a b")).unwrap();
+            let reply = form.reply(reason, Some("a b"), METHODS).unwrap();
             assert_eq!((reply.status, reply.grpc_status), (status, grpc_status));
             let names: Vec<&str> = reply.headers.iter().map(|(name, _)| name.as_str()).collect();
             assert_eq!(names, ["www-authenticate", "content-type"]);

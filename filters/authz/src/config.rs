@@ -1,16 +1,18 @@
 //! From a document to issuers and policies, or a refusal.
 
+mod api_key;
 mod issuer;
 mod policy;
 mod raw;
 mod text;
 
-use filter_core::config::parse;
+use filter_core::config::{Object, parse};
 use filter_core::matching::NonEmpty;
 use filter_core::{HeaderName, Invalid, Rule as RuleName};
 
-use crate::answer::Form;
-use crate::policy::{Policies, Reading};
+use crate::answer::{Form, Methods};
+use crate::api_key::ApiKeys;
+use crate::policy::{Policies, Reading, Xfcc};
 use crate::token::Issuers;
 use policy::Setting;
 use raw::{Compat, Raw, objects};
@@ -21,6 +23,8 @@ use text::Name;
 pub(crate) struct Configuration {
     /// Whose tokens are believed.
     pub(crate) issuers: Issuers,
+    /// Whose API keys are known.
+    pub(crate) api_keys: ApiKeys,
     /// Who may do what.
     pub(crate) policies: Policies,
     /// The rules of all policies, in the order of their places.
@@ -37,14 +41,21 @@ pub(crate) struct Configuration {
     pub(crate) debug_header: Option<HeaderName>,
 }
 
+impl Configuration {
+    /// By what credentials it can be proven who asks.
+    pub(crate) fn methods(&self) -> Methods {
+        Methods { tokens: !self.issuers.is_empty(), api_keys: !self.api_keys.is_empty() }
+    }
+}
+
 /// Compiles a document.
 ///
 /// # Errors
 /// When anything in it does not say what it must.
 pub(crate) fn compile(document: &[u8]) -> Result<Configuration, Invalid> {
     let raw: Raw = parse(document)?;
-    if raw.jwt_rules.is_none() && raw.policies.is_none() {
-        return Err(Invalid::at("", "`jwtRules` or `policies`", "neither"));
+    if raw.jwt_rules.is_none() && raw.api_key_auth.is_none() && raw.policies.is_none() {
+        return Err(Invalid::at("", "`jwtRules`, `apiKeyAuth` or `policies`", "none of them"));
     }
     let reading = match raw.compat {
         None => Reading::Strict,
@@ -53,15 +64,27 @@ pub(crate) fn compile(document: &[u8]) -> Result<Configuration, Invalid> {
     let issuers = issuer::issuers(raw.jwt_rules, raw.jwt_cache_config)?;
     let mut configuration =
         Configuration { issuers, policies: Policies::new(reading), ..Configuration::default() };
+    if let Some(raw) = raw.api_key_auth {
+        configuration.api_keys = api_key::compile(raw.0, &configuration.issuers, "/apiKeyAuth")?;
+    }
     if let Some(form) = raw.deny {
         configuration.form = form.0.compile("/deny")?;
     }
     configuration.debug_header = raw.debug_header.map(|header| header.0);
+    let trust_domains = trust_domains(raw.trust_domain, raw.trust_domain_aliases);
+    if let Some(Object(xfcc)) = raw.xfcc {
+        if raw.policies.is_none() {
+            return Err(Invalid::at("/xfcc", "`policies` beside it", "none"));
+        }
+        let trusted = xfcc.trusted_principals.into_vec();
+        let trusted = trusted.iter().flat_map(|name| policy::aliases(&name.0, &trust_domains));
+        configuration.policies.believe(Xfcc::new(trusted));
+    }
     let setting = Setting {
         reading,
-        tokens: !configuration.issuers.is_empty(),
+        methods: configuration.methods(),
         direct_remote_ip: raw.direct_remote_ip.is_some(),
-        trust_domains: trust_domains(raw.trust_domain, raw.trust_domain_aliases),
+        trust_domains,
     };
     let mut names: Vec<RuleName> = Vec::new();
     for (index, policy) in objects(raw.policies).enumerate() {

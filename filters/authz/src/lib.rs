@@ -4,6 +4,7 @@
 //! nothing. `policy` says whether that identity, or nobody, may do what is asked.
 
 mod answer;
+mod api_key;
 mod config;
 mod fetch;
 mod fetches;
@@ -15,11 +16,12 @@ mod token;
 use std::time::Duration;
 
 use filter_core::{
-    Answer, Attribute, Chores, Decision, Errand, Filter, HeaderName, Invalid, Ledger, Metrics,
-    Outcome, Phase, Ports, Verdict, View,
+    Answer, Attribute, Chores, Decision, Edit, Errand, Filter, HeaderName, Headers, Invalid,
+    Ledger, Metrics, Outcome, Phase, Ports, Verdict, View,
 };
 
-use answer::Form;
+use answer::{Form, Methods};
+use api_key::{ApiKeys, Client};
 use fetches::Fetches;
 use notes::Notes;
 use policy::{Opinion, Policies, Ruling};
@@ -30,6 +32,8 @@ use token::{Identity, Issuers, Wait};
 #[derive(Debug)]
 pub struct Authz {
     issuers: Issuers,
+    api_keys: ApiKeys,
+    methods: Methods,
     policies: Policies,
     ledger: Ledger,
     notes: Notes,
@@ -56,6 +60,7 @@ impl Filter for Authz {
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {
         let configuration = config::compile(document)?;
+        let methods = configuration.methods();
         let many = |error: filter_core::metrics::InvalidMetric| {
             Invalid::at("/policies", "fewer rules", error.to_string())
         };
@@ -63,7 +68,9 @@ impl Filter for Authz {
         let fetches = Fetches::open(configuration.issuers.urls(), metrics).map_err(many)?;
         let ledger = Ledger::open::<Reason>(Self::NAME, configuration.rules, metrics);
         Ok(Self {
+            methods,
             issuers: configuration.issuers,
+            api_keys: configuration.api_keys,
             policies: configuration.policies,
             ledger: ledger.map_err(many)?,
             notes,
@@ -139,14 +146,36 @@ fn hold(longest: Duration) -> Outcome {
 
 impl Authz {
     fn decide(&self, view: &View<'_>, proven: Result<Option<Identity<'_>>, Reason>) -> Outcome {
+        let headers = view.request();
+        let proven = proven.map_err(|reason| self.issuers.for_want_of_keys(reason));
+        let proven = proven.and_then(|token| Ok((token, self.api_keys.identify(headers)?)));
         let mut outcome = match &proven {
-            Ok(identity) => self.judged(&self.policies.decide(view, identity.as_ref())),
-            Err(reason) => self.ruled(&Ruling::by_none(self.issuers.for_want_of_keys(*reason))),
+            Ok((token, key)) => {
+                self.judged(&self.policies.decide(view, token.as_ref(), key.as_ref()))
+            }
+            Err(reason) => self.ruled(&Ruling::by_none(*reason)),
         };
         // A refused request is cleaned too: access logs show its headers.
-        let admitted = proven.ok().flatten().filter(|_| outcome.verdict == Verdict::Continue);
-        outcome.edits = self.issuers.edits(admitted.as_ref(), view.request());
+        let admitted = proven.ok().filter(|_| outcome.verdict == Verdict::Continue);
+        let (token, key) = admitted.unwrap_or_default();
+        outcome.edits = self.edits(token.as_ref(), key.as_ref(), headers);
         outcome
+    }
+
+    /// What becomes of the request's headers: what we write is proven, and credentials end here unless they are to be
+    /// forwarded.
+    fn edits(
+        &self,
+        token: Option<&Identity<'_>>,
+        key: Option<&Client<'_>>,
+        headers: Headers<'_>,
+    ) -> Vec<Edit> {
+        let mut edits = self.issuers.edits(token);
+        edits.extend(self.api_keys.edit(key));
+        let token = token.into_iter().flat_map(|token| self.issuers.emptied(token));
+        let key = key.into_iter().flat_map(|key| self.api_keys.emptied(key));
+        edits.extend(token::emptied(token.chain(key), headers));
+        edits
     }
 
     fn judged(&self, opinion: &Opinion) -> Outcome {
@@ -158,7 +187,8 @@ impl Authz {
     fn ruled(&self, ruling: &Ruling) -> Outcome {
         let decision = decision(&self.ledger, ruling);
         let form = ruling.place.and_then(|place| self.forms.get(place)?.as_ref());
-        let reply = form.unwrap_or(&self.form).reply(ruling.reason, ruling.scopes.as_deref());
+        let reply =
+            form.unwrap_or(&self.form).reply(ruling.reason, ruling.scopes.as_deref(), self.methods);
         let Some(mut reply) = reply else {
             return Outcome::because(decision);
         };

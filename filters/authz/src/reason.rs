@@ -42,6 +42,10 @@ pub enum Reason {
     TokenRevoked,
     /// The token is not bound to the certificate that its sender shows.
     TokenBinding,
+    /// There is more than one API key.
+    ApiKeyRepeated,
+    /// The API key is nobody's.
+    ApiKeyUnknown,
     /// Keys that might prove the token could not be fetched.
     KeysUnavailable,
     /// The path has no single meaning, and a DENY rule may be about it.
@@ -68,6 +72,8 @@ impl decision::Reason for Reason {
         Self::TokenLifetime,
         Self::TokenRevoked,
         Self::TokenBinding,
+        Self::ApiKeyRepeated,
+        Self::ApiKeyUnknown,
         Self::KeysUnavailable,
         Self::PathAmbiguous,
     ];
@@ -92,6 +98,8 @@ impl decision::Reason for Reason {
             Self::TokenLifetime => "token_lifetime",
             Self::TokenRevoked => "token_revoked",
             Self::TokenBinding => "token_binding",
+            Self::ApiKeyRepeated => "api_key_repeated",
+            Self::ApiKeyUnknown => "api_key_unknown",
             Self::KeysUnavailable => "keys_unavailable",
             Self::PathAmbiguous => "path_ambiguous",
         }
@@ -117,8 +125,19 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The gRPC status.
     pub(crate) grpc_status: GrpcStatus,
-    /// The `www-authenticate` header (RFC 6750 §3). The realm is a constant, so that no client can write into it.
-    pub(crate) challenge: Option<&'static str>,
+    /// What the client is asked for.
+    pub(crate) challenge: Option<Challenge>,
+}
+
+/// What a client is asked for in `www-authenticate` (RFC 9110 §11.6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Challenge {
+    /// To prove who it is, by any method that there is.
+    Any,
+    /// Another token, and what is wrong with this one (RFC 6750 §3.1).
+    Token(&'static str),
+    /// Another API key.
+    ApiKey,
 }
 
 impl Reason {
@@ -129,14 +148,10 @@ impl Reason {
             Self::Denied | Self::NotAllowed | Self::PathAmbiguous | Self::RequirementUnmet => {
                 (403, GrpcStatus::PermissionDenied, None)
             }
-            Self::InsufficientScope => (
-                403,
-                GrpcStatus::PermissionDenied,
-                Some(r#"Bearer realm="outrigger", error="insufficient_scope""#),
-            ),
-            Self::Unauthenticated => {
-                (401, GrpcStatus::Unauthenticated, Some(r#"Bearer realm="outrigger""#))
+            Self::InsufficientScope => {
+                (403, GrpcStatus::PermissionDenied, Some(Challenge::Token("insufficient_scope")))
             }
+            Self::Unauthenticated => (401, GrpcStatus::Unauthenticated, Some(Challenge::Any)),
             Self::KeysUnavailable => (503, GrpcStatus::Unavailable, None),
             Self::TokenRepeated
             | Self::TokenMalformed
@@ -149,11 +164,12 @@ impl Reason {
             | Self::TokenAudience
             | Self::TokenLifetime
             | Self::TokenRevoked
-            | Self::TokenBinding => (
-                401,
-                GrpcStatus::Unauthenticated,
-                Some(r#"Bearer realm="outrigger", error="invalid_token""#),
-            ),
+            | Self::TokenBinding => {
+                (401, GrpcStatus::Unauthenticated, Some(Challenge::Token("invalid_token")))
+            }
+            Self::ApiKeyRepeated | Self::ApiKeyUnknown => {
+                (401, GrpcStatus::Unauthenticated, Some(Challenge::ApiKey))
+            }
         };
         Some(Answer { status, grpc_status, challenge })
     }
@@ -174,13 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_missing_bad_or_weak_token_is_challenged() {
+    fn only_a_missing_bad_or_weak_credential_is_challenged() {
         for reason in Reason::ALL {
             let answer = reason.answer();
             let challenged = answer.is_some_and(|answer| answer.challenge.is_some());
-            let about_token = *reason == Reason::InsufficientScope
+            let about_credential = *reason == Reason::InsufficientScope
                 || answer.is_some_and(|answer| answer.status == 401);
-            assert_eq!(challenged, about_token, "{reason:?}");
+            assert_eq!(challenged, about_credential, "{reason:?}");
         }
     }
 }

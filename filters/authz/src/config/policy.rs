@@ -1,5 +1,6 @@
 //! From a document to policies: Istio's `AuthorizationPolicy`, and what it lacks.
 
+mod alias;
 mod condition;
 pub(super) mod raw;
 
@@ -7,8 +8,10 @@ use filter_core::Invalid;
 use filter_core::config::Object;
 use filter_core::matching::{HostPattern, NonEmpty, PathPattern, StringPattern};
 
+pub(super) use self::alias::aliases;
 use self::raw::{RawOperation, RawPolicy, RawRule};
 use super::Configuration;
+use crate::answer::Methods;
 use crate::policy::condition::Condition;
 use crate::policy::operation::{Field, Operation};
 use crate::policy::{Action, Reading, Rule};
@@ -18,8 +21,8 @@ use crate::policy::{Action, Reading, Rule};
 pub(super) struct Setting {
     /// How they are read.
     pub(super) reading: Reading,
-    /// Whether there are tokens to ask about.
-    pub(super) tokens: bool,
+    /// By what credentials there are to ask about.
+    pub(super) methods: Methods,
     /// Whether filter state tells the direct remote address.
     pub(super) direct_remote_ip: bool,
     /// The trust domain of the mesh and its aliases, which name the same workloads; empty for no aliases.

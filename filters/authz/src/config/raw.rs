@@ -5,9 +5,10 @@ use filter_core::headers::OwnedHeader;
 use filter_core::matching::NonEmpty;
 use serde::Deserialize;
 
+use super::api_key::RawApiKeys;
 use super::issuer::{RawCache, RawIssuer};
 use super::policy::raw::RawPolicy;
-use super::text::Name;
+use super::text::{ExactPrincipal, Name};
 use crate::answer::RawForm;
 
 #[derive(Debug, Deserialize)]
@@ -15,10 +16,12 @@ use crate::answer::RawForm;
 pub(super) struct Raw {
     pub(super) jwt_rules: Option<NonEmpty<Object<RawIssuer>>>,
     pub(super) jwt_cache_config: Option<Object<RawCache>>,
+    pub(super) api_key_auth: Option<Object<RawApiKeys>>,
     pub(super) policies: Option<NonEmpty<Object<RawPolicy>>>,
     pub(super) compat: Option<Compat>,
     pub(super) trust_domain: Option<Name>,
     pub(super) trust_domain_aliases: Option<NonEmpty<Name>>,
+    pub(super) xfcc: Option<Object<RawXfcc>>,
     pub(super) direct_remote_ip: Option<DirectRemoteIp>,
     pub(super) deny: Option<Object<RawForm>>,
     pub(super) debug_header: Option<OwnedHeader>,
@@ -29,6 +32,13 @@ pub(super) struct Raw {
 #[serde(rename_all = "camelCase")]
 pub(super) enum Compat {
     Istio,
+}
+
+/// Which proxies are believed to tell who asks.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RawXfcc {
+    pub(super) trusted_principals: NonEmpty<ExactPrincipal>,
 }
 
 /// Where the address at the other end of the connection is to be had.

@@ -12,15 +12,17 @@ use super::peer::PeerPattern;
 use super::principal::PrincipalPattern;
 use super::text::{Matched, Text};
 use super::{Facts, Reading};
-use crate::token::{ClaimPath, Identity, decimal};
+use crate::token::{ClaimPath, Claims, decimal};
 
 /// A predicate over one thing that a request is known by.
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
-    /// A claim of the token.
+    /// A claim of the token's or of the API key's.
     Claim(Claim, Field<Text>),
     /// The token's principal.
     Principal(Field<PrincipalPattern>),
+    /// The client that the API key is of.
+    Client(Field<StringPattern>),
     /// The certificate of the other end.
     Peer(Field<PeerPattern>),
     /// A header.
@@ -36,12 +38,23 @@ pub(crate) enum Condition {
 /// A claim, and how its value is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
+    /// Whose it is.
+    pub(crate) of: Credential,
     /// Where it lies.
     pub(crate) path: ClaimPath,
     /// Whether numbers and booleans are texts too (`typed`).
     pub(crate) typed: bool,
     /// Whether it tells what a token is good for, so that another token could help (RFC 6750 §3.1).
     pub(crate) scope: bool,
+}
+
+/// What tells who asks, and more about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// A token, by `jwtRules`.
+    Token,
+    /// An API key, by `apiKeyAuth`.
+    ApiKey,
 }
 
 /// Conditions that are taken to hold, to find out whether they are what is wanting.
@@ -51,8 +64,8 @@ pub(crate) enum Assume {
     Nothing,
     /// Those on scopes.
     Scopes,
-    /// Those on the token.
-    Token,
+    /// Those on credentials.
+    Credentials,
 }
 
 impl Condition {
@@ -61,20 +74,26 @@ impl Condition {
         let assumed = match assume {
             Assume::Nothing => false,
             Assume::Scopes => matches!(self, Self::Claim(claim, _) if claim.scope),
-            Assume::Token => self.is_about_token(),
+            Assume::Credentials => self.is_about_credential(),
         };
         if assumed {
             return Truth::True;
         }
         match self {
             Self::Claim(claim, field) => field.holds(|texts| {
-                facts.identity.map_or(Truth::False, |identity| {
-                    claim.any(texts, identity, &|text, value| text.matches(value, facts, matched))
+                facts.claims(claim.of).map_or(Truth::False, |claims| {
+                    claim.any(texts, claims, &|text, value| text.matches(value, facts, matched))
                 })
             }),
             Self::Principal(field) => field.holds(|patterns| {
                 facts.identity.map_or(Truth::False, |identity| {
                     Truth::any(patterns.iter().map(|pattern| pattern.matches(identity)))
+                })
+            }),
+            Self::Client(field) => field.holds(|patterns| {
+                facts.client.map_or(Truth::False, |client| {
+                    let name = client.name().as_bytes();
+                    patterns.iter().any(|pattern| pattern.matches(name)).into()
                 })
             }),
             Self::Peer(field) => {
@@ -94,15 +113,15 @@ impl Condition {
         }
     }
 
-    /// Whether only a token can meet the condition, or fail it.
-    pub(crate) fn is_about_token(&self) -> bool {
-        matches!(self, Self::Claim(..) | Self::Principal(_))
+    /// Whether only a credential can meet the condition, or fail it.
+    pub(crate) fn is_about_credential(&self) -> bool {
+        matches!(self, Self::Claim(..) | Self::Principal(_) | Self::Client(_))
     }
 
     /// The attribute that the condition asks for.
     pub(crate) fn attribute(&self) -> Option<Attribute> {
         match self {
-            Self::Claim(..) | Self::Principal(_) | Self::Header(..) => None,
+            Self::Claim(..) | Self::Principal(_) | Self::Client(_) | Self::Header(..) => None,
             Self::Peer(_) => Some(Attribute::PeerUri),
             Self::Address(endpoint, _) => Some(endpoint.attribute()),
             Self::Port(_) => Some(Attribute::DestinationPort),
@@ -122,18 +141,13 @@ impl Condition {
 
 impl Claim {
     /// Whether any text of the claim is any of those.
-    fn any(
-        &self,
-        texts: &[Text],
-        identity: &Identity<'_>,
-        is: &dyn Fn(&Text, &[u8]) -> Truth,
-    ) -> Truth {
+    fn any(&self, texts: &[Text], claims: &Claims, is: &dyn Fn(&Text, &[u8]) -> Truth) -> Truth {
         let one = |value: &[u8]| Truth::any(texts.iter().map(|text| is(text, value)));
-        let found = Truth::any(self.path.texts(&identity.claims).map(|text| one(text.as_bytes())));
+        let found = Truth::any(self.path.texts(claims).map(|text| one(text.as_bytes())));
         if !self.typed || found == Truth::True {
             return found;
         }
-        let value = self.path.find(&identity.claims);
+        let value = self.path.find(claims);
         let values = match value {
             Some(Value::Array(items)) => items.as_slice(),
             other => other.map_or(&[][..], std::slice::from_ref),

@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use filter_core::matching::ip;
 use filter_core::{Attribute, Headers, View};
 
-use super::Reading;
+use super::condition::Credential;
 use super::line::Line;
 use super::peer::Peer;
-use crate::token::Identity;
+use super::{Policies, Reading, Xfcc};
+use crate::api_key::Client;
+use crate::token::{Claims, Identity};
 
 /// An address that a rule may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +43,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) line: Line<'a>,
     /// Who sent it, by a token.
     pub(crate) identity: Option<&'a Identity<'a>>,
+    /// Who sent it, by an API key.
+    pub(crate) client: Option<&'a Client<'a>>,
     /// How policies are read.
     pub(crate) reading: Reading,
     view: View<'a>,
+    xfcc: Option<&'a Xfcc>,
     peer: OnceCell<Peer>,
     direct: OnceCell<Option<IpAddr>>,
     remote: OnceCell<Option<IpAddr>>,
@@ -57,14 +62,17 @@ impl<'a> Facts<'a> {
     pub(crate) fn new(
         view: View<'a>,
         identity: Option<&'a Identity<'a>>,
-        reading: Reading,
+        client: Option<&'a Client<'a>>,
+        policies: &'a Policies,
     ) -> Self {
         let headers = view.request();
         Self {
             headers,
-            line: Line::of(headers, reading),
+            line: Line::of(headers, policies.reading),
             identity,
-            reading,
+            client,
+            reading: policies.reading,
+            xfcc: policies.xfcc.as_ref(),
             view,
             peer: OnceCell::new(),
             direct: OnceCell::new(),
@@ -75,9 +83,23 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Who is at the other end of the connection, by its certificate.
+    /// What is said of the sender by a credential of this kind, if there is one.
+    pub(crate) fn claims(&self, credential: Credential) -> Option<&'a Claims> {
+        match credential {
+            Credential::Token => self.identity.map(|identity| &identity.claims),
+            Credential::ApiKey => self.client.map(Client::claims),
+        }
+    }
+
+    /// Who is at the other end of the connection, by its certificate, or behind it, by a proxy that is believed.
     pub(crate) fn peer(&self) -> &Peer {
-        self.peer.get_or_init(|| Peer::of(self.view.text(Attribute::PeerUri)))
+        self.peer.get_or_init(|| {
+            let peer = Peer::of(self.view.text(Attribute::PeerUri));
+            match self.xfcc {
+                Some(xfcc) => xfcc.source(peer, self.headers),
+                None => peer,
+            }
+        })
     }
 
     /// An address; `None` if the proxy does not tell it, or it is no IP address.

@@ -14,6 +14,7 @@ pub(crate) mod principal;
 pub(crate) mod rule;
 pub(crate) mod set;
 pub(crate) mod text;
+mod xfcc;
 
 use std::rc::Rc;
 
@@ -23,8 +24,10 @@ use filter_core::{Attribute, View};
 pub(crate) use facts::Facts;
 pub(crate) use rule::Rule;
 use set::Set;
+pub(crate) use xfcc::Xfcc;
 
 use crate::Reason;
+use crate::api_key::Client;
 use crate::token::Identity;
 
 /// Whose reading of policies holds where Istio's lets through what it should not, or cannot tell.
@@ -68,6 +71,7 @@ pub(crate) struct Policies {
     /// All policies, those that run dry included; `None` when none does.
     proposed: Option<Set>,
     reading: Reading,
+    xfcc: Option<Xfcc>,
     attributes: Vec<Attribute>,
 }
 
@@ -111,6 +115,11 @@ impl Policies {
         Self { reading, ..Self::default() }
     }
 
+    /// Proxies before us are believed to tell who asks.
+    pub(crate) fn believe(&mut self, xfcc: Xfcc) {
+        self.xfcc = Some(xfcc);
+    }
+
     /// Adds a policy: what it does, whether it runs dry, and its rules.
     pub(crate) fn add(&mut self, action: Action, dry: bool, rules: Vec<Rule>) {
         let rules: Vec<Rc<Rule>> = rules.into_iter().map(Rc::new).collect();
@@ -143,13 +152,18 @@ impl Policies {
         &self.attributes
     }
 
-    /// What the policies say of a request from this identity, or nobody.
-    pub(crate) fn decide(&self, view: &View<'_>, identity: Option<&Identity<'_>>) -> Opinion {
+    /// What the policies say of a request from whom a token and an API key prove, or nobody.
+    pub(crate) fn decide(
+        &self,
+        view: &View<'_>,
+        identity: Option<&Identity<'_>>,
+        client: Option<&Client<'_>>,
+    ) -> Opinion {
         if self.enforced.is_empty() && self.proposed.is_none() {
             let ruling = Ruling::by_none(Reason::Allowed);
             return Opinion { ruling, proposed: None, noted: Vec::new() };
         }
-        let facts = Facts::new(*view, identity, self.reading);
+        let facts = Facts::new(*view, identity, client, self);
         Opinion {
             ruling: self.enforced.decide(&facts),
             proposed: self.proposed.as_ref().map(|set| set.decide(&facts)),

@@ -17,6 +17,8 @@ pub(crate) enum Peer {
     None,
     /// This URI.
     Uri(Vec<u8>),
+    /// Somebody of whom a proxy before us tells nothing clear.
+    Unclear,
 }
 
 /// A SPIFFE identity, in parts.
@@ -181,8 +183,11 @@ impl PeerPattern {
     /// Whether one of these patterns means the peer. A URI that is no SPIFFE identity tells nothing: others may follow
     /// it in the certificate.
     pub(crate) fn any(patterns: &[Self], peer: &Peer, reading: Reading) -> Truth {
-        let Peer::Uri(uri) = peer else {
-            return Truth::False;
+        let uri = match peer {
+            Peer::Uri(uri) => uri,
+            Peer::None => return Truth::False,
+            // Istio has nothing of the kind to be compatible with.
+            Peer::Unclear => return Truth::Unknown,
         };
         match (Spiffe::parse(uri), reading) {
             (None, Reading::Strict) => Truth::Unknown,

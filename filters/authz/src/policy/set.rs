@@ -113,14 +113,16 @@ fn unmet(rule: &Rule, facts: &Facts<'_>) -> Option<Ruling> {
         .then(|| wanting(rule, facts).unwrap_or_else(|| Ruling::by(rule, Reason::RequirementUnmet)))
 }
 
-/// Whether it is only the token that keeps the rule from matching: that there is none, or what it is good for.
+/// Whether it is only the credential that keeps the rule from matching: that there is none, or what the token is good
+/// for.
 fn wanting(rule: &Rule, facts: &Facts<'_>) -> Option<Ruling> {
     if facts.reading == Reading::Istio {
         return None;
     }
-    let (assume, reason) = match facts.identity {
-        None => (Assume::Token, Reason::Unauthenticated),
-        Some(_) => (Assume::Scopes, Reason::InsufficientScope),
+    let (assume, reason) = match (facts.identity, facts.client) {
+        (None, None) => (Assume::Credentials, Reason::Unauthenticated),
+        (Some(_), _) => (Assume::Scopes, Reason::InsufficientScope),
+        (None, Some(_)) => return None,
     };
     (rule.holds(facts, assume) == Truth::True).then(|| {
         let scopes = rule.scopes.clone().filter(|_| reason == Reason::InsufficientScope);

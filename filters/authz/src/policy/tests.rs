@@ -69,6 +69,44 @@ fn a_certificate_tells_who_asks() {
 }
 
 #[test]
+fn a_proxy_that_is_believed_tells_who_asks() {
+    let decide = |action: &str, source: Json, peer: &str, told: &str| {
+        let mut configuration = from(action, source);
+        configuration["xfcc"] =
+            json!({ "trustedPrincipals": ["cluster.local/ns/edge/sa/gateway"] });
+        configuration["trustDomain"] = "td".into();
+        let authz = authz(&configuration);
+        let request = HeaderMap::from_pairs([
+            (":method", "GET"),
+            (":authority", "a"),
+            (":path", "/"),
+            ("x-forwarded-client-cert", told),
+        ]);
+        let attributes = [text(Attribute::PeerUri, peer)].into();
+        let exchange = FixtureExchange { request, attributes, ..FixtureExchange::default() };
+        let view = View::new(&exchange, Phase::Request, &[]);
+        let outcome = authz.on_request(&view, &mut Default::default(), &World::default().ports());
+        outcome.decisions[0].evidence()
+    };
+    let (gateway, other) = ("spiffe://td/ns/edge/sa/gateway", "spiffe://td/ns/x/sa/y");
+    let cart = "By=spiffe://td/me;URI=spiffe://td/ns/shop/sa/cart";
+    let shop = || json!({ "namespaces": ["shop"] });
+    let not_shop = || json!({ "notNamespaces": ["shop"] });
+    assert_eq!(decide("ALLOW", shop(), gateway, cart), "allowed:p:0");
+    assert_eq!(decide("ALLOW", shop(), other, cart), "not_allowed");
+    assert_eq!(decide("DENY", shop(), gateway, cart), "denied:p:0");
+    assert_eq!(decide("ALLOW", not_shop(), gateway, cart), "not_allowed");
+    // What makes no sense tells of nobody, and of anybody.
+    for odd in ["", "URI=", "URI=\"", "Hash=ab"] {
+        assert_eq!(decide("ALLOW", shop(), gateway, odd), "not_allowed", "{odd}");
+        assert_eq!(decide("ALLOW", not_shop(), gateway, odd), "not_allowed", "{odd}");
+        assert_eq!(decide("DENY", shop(), gateway, odd), "denied:p:0", "{odd}");
+        assert_eq!(decide("DENY", not_shop(), gateway, odd), "denied:p:0", "{odd}");
+        assert_eq!(decide("ALLOW", not_shop(), other, odd), "allowed:p:0", "{odd}");
+    }
+}
+
+#[test]
 fn a_principal_is_meant_in_all_trust_domains() {
     let mut configuration = from("ALLOW", json!({ "principals": ["cluster.local/ns/a/sa/b"] }));
     configuration["trustDomain"] = "new".into();

@@ -34,7 +34,7 @@ use compact::Compact;
 pub(crate) use identity::{Identity, Principal};
 pub(crate) use issuer::Issuer;
 pub(crate) use jwks::{NamedKey, parse as parse_key_set};
-pub(crate) use place::{Place, Prefix};
+pub(crate) use place::{Place, Prefix, emptied};
 pub(crate) use revocation::{Revocation, Revocations};
 use ring::Ring;
 pub(crate) use source::{RemoteSet, Source};
@@ -54,7 +54,7 @@ pub(crate) struct Issuers {
     /// All keys. Another ring takes its place when fetched keys change.
     ring: RefCell<Rc<Ring>>,
     /// Every header that is written for some issuer.
-    owned: Vec<HeaderName>,
+    pub(crate) owned: Vec<HeaderName>,
     /// Every place where some issuer's tokens are looked for.
     places: Vec<SharedPlace>,
     /// Tokens that were good. It saves time and changes no answer, so it is no state that anybody could see.
@@ -269,23 +269,26 @@ impl Issuers {
         places.any(|shared| shared.readers.contains(&issuer))
     }
 
-    /// What becomes of the request's headers: each header that may carry a claim carries a proven one or none, and the
-    /// token ends here unless it is to be forwarded.
-    pub(crate) fn edits(&self, identity: Option<&Identity<'_>>, headers: Headers<'_>) -> Vec<Edit> {
+    /// What becomes of the headers that may carry a claim: each carries a proven one or none.
+    pub(crate) fn edits(&self, identity: Option<&Identity<'_>>) -> Vec<Edit> {
         let written = |name: &HeaderName| identity.and_then(|identity| identity.written(name));
-        let mut edits: Vec<Edit> = self
-            .owned
-            .iter()
-            .map(|name| match written(name) {
-                Some(value) => Edit::Set(name.clone(), value),
-                None => Edit::Remove(name.clone()),
-            })
-            .collect();
-        if let Some(identity) = identity.filter(|identity| !identity.issuer.forward) {
-            let places = identity.places.iter().filter_map(|position| self.places.get(*position));
-            edits.extend(place::emptied(places.map(|shared| &shared.place), headers));
-        }
-        edits
+        let edit = |name: &HeaderName| match written(name) {
+            Some(value) => Edit::Set(name.clone(), value),
+            None => Edit::Remove(name.clone()),
+        };
+        self.owned.iter().map(edit).collect()
+    }
+
+    /// The places to take the token out of: it ends here, unless it is to be forwarded.
+    pub(crate) fn emptied(&self, identity: &Identity<'_>) -> impl Iterator<Item = &Place> {
+        let places = if identity.issuer.forward { &[][..] } else { &identity.places };
+        let places = places.iter().filter_map(|position| self.places.get(*position));
+        places.map(|shared| &shared.place)
+    }
+
+    /// Every place where tokens are looked for.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().map(|shared| &shared.place)
     }
 }
 

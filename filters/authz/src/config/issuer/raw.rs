@@ -1,14 +1,12 @@
 //! The shape of one rule.
 
 use filter_core::config::{Object, Span, Whole};
-use filter_core::headers::{HeaderName, OwnedHeader};
+use filter_core::headers::OwnedHeader;
 use filter_core::matching::NonEmpty;
 use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::{Error, StrDeserializer};
 
-use super::super::text::{Name, text};
-use crate::token::{Algorithm, ClaimPath, Prefix};
+use super::super::text::{CookieName, HeaderPrefix, Name, ReadHeader, text};
+use crate::token::{Algorithm, ClaimPath};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -71,25 +69,4 @@ text!(
     AlgorithmName(Algorithm),
     Algorithm::named,
     "an algorithm that signs, like `RS256`, `ES256` or `EdDSA`"
-);
-text!(
-    HeaderPrefix(Prefix),
-    |text| (text.is_empty() || !text.trim().is_empty()).then(|| Prefix::parse(text)),
-    "a prefix that is not blank"
-);
-// A cookie's name is a token too (RFC 6265 §4.1.1), but its case counts.
-text!(
-    CookieName(String),
-    |text| HeaderName::parse(text).map(|_| text.to_owned()),
-    "the name of a cookie"
-);
-text!(
-    ReadHeader(HeaderName),
-    |text| {
-        let name = HeaderName::parse(text)?;
-        let removable: StrDeserializer<'_, Error> = text.into_deserializer();
-        let credential = ["authorization", "proxy-authorization"].contains(&name.as_str());
-        (credential || OwnedHeader::deserialize(removable).is_ok()).then_some(name)
-    },
-    "a header that can hold a token and be taken away"
 );

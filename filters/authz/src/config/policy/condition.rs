@@ -5,10 +5,11 @@ use std::rc::Rc;
 use filter_core::matching::{IpBlock, NonEmpty, StringPattern};
 use filter_core::{HeaderName, Invalid};
 
+use super::alias::aliases;
 use super::raw::{RawCondition, RawSource};
 use super::{Scope, field, number, pattern};
 use crate::policy::Reading;
-use crate::policy::condition::{Claim, Condition};
+use crate::policy::condition::{Claim, Condition, Credential};
 use crate::policy::facts::Endpoint;
 use crate::policy::operation::Field;
 use crate::policy::peer::{Part, PeerPattern};
@@ -20,8 +21,9 @@ const WILDCARD: &str = "`abc`, `abc*`, `*abc` or `*`";
 
 /// What a field or a key is about.
 enum Subject {
-    Claim(ClaimPath),
+    Claim(Credential, ClaimPath),
     RequestPrincipal,
+    Client,
     Peer(Part),
     Header(HeaderName),
     Address(Endpoint),
@@ -56,6 +58,7 @@ pub(super) fn source(
             raw.not_request_principals,
             Subject::RequestPrincipal,
         ),
+        (["clients", "notClients"], raw.clients, raw.not_clients, Subject::Client),
         (
             ["namespaces", "notNamespaces"],
             raw.namespaces,
@@ -114,7 +117,7 @@ pub(super) fn when(
     if values.is_none() && not_values.is_none() {
         return Err(Invalid::at(pointer, "`values` or `notValues`", "neither"));
     }
-    if typed && !matches!(subject, Subject::Claim(_)) {
+    if typed && !matches!(subject, Subject::Claim(..)) {
         let pointer = format!("{pointer}/typed");
         return Err(Invalid::at(pointer, "a claim to be typed", format!("{key:?}")));
     }
@@ -126,8 +129,9 @@ pub(super) fn when(
 fn subject(key: &str) -> Result<Subject, &'static str> {
     let plain = match key {
         "request.auth.principal" => Some(Subject::RequestPrincipal),
-        "request.auth.audiences" => Some(Subject::Claim(ClaimPath::top("aud"))),
-        "request.auth.presenter" => Some(Subject::Claim(ClaimPath::top("azp"))),
+        "request.auth.audiences" => Some(Subject::Claim(Credential::Token, ClaimPath::top("aud"))),
+        "request.auth.presenter" => Some(Subject::Claim(Credential::Token, ClaimPath::top("azp"))),
+        "request.auth.apiKey.client" => Some(Subject::Client),
         "source.principal" => Some(Subject::Peer(Part::Principal)),
         "source.namespace" => Some(Subject::Peer(Part::Namespace)),
         "source.serviceAccount" => Some(Subject::Peer(Part::ServiceAccount)),
@@ -139,13 +143,17 @@ fn subject(key: &str) -> Result<Subject, &'static str> {
         "connection.sni" => Some(Subject::ServerName),
         _ => None,
     };
-    let claim = || key.strip_prefix("request.auth.claims").and_then(ClaimPath::in_brackets);
+    let claim = |prefix| key.strip_prefix(prefix).and_then(ClaimPath::in_brackets);
+    let claim = || {
+        let of_key = || Some((Credential::ApiKey, claim("request.auth.apiKey.claims")?));
+        claim("request.auth.claims").map(|path| (Credential::Token, path)).or_else(of_key)
+    };
     let header = || {
         let name = key.strip_prefix("request.headers[")?.strip_suffix(']')?;
         HeaderName::parse(name)
     };
     plain
-        .or_else(|| claim().map(Subject::Claim))
+        .or_else(|| claim().map(|(credential, path)| Subject::Claim(credential, path)))
         .or_else(|| header().map(Subject::Header))
         .ok_or_else(|| {
             if key.starts_with("experimental.envoy.filters.") {
@@ -159,8 +167,15 @@ fn subject(key: &str) -> Result<Subject, &'static str> {
 /// Refuses a condition on what nobody could tell.
 fn available(subject: &Subject, scope: &Scope<'_>, pointer: &str) -> Result<(), Invalid> {
     let expected = match subject {
-        Subject::Claim(_) | Subject::RequestPrincipal if !scope.setting.tokens => {
+        Subject::Claim(Credential::Token, _) | Subject::RequestPrincipal
+            if !scope.setting.methods.tokens =>
+        {
             "`jwtRules` where a rule asks for an identity"
+        }
+        Subject::Claim(Credential::ApiKey, _) | Subject::Client
+            if !scope.setting.methods.api_keys =>
+        {
+            "`apiKeyAuth` where a rule asks for a client"
         }
         Subject::Address(Endpoint::Direct) if !scope.setting.direct_remote_ip => {
             "`directRemoteIp`, as the proxy tells modules no direct remote address"
@@ -179,9 +194,12 @@ fn condition(
     let reading = scope.setting.reading;
     let texts = |values: Values<'_>| values.compile(|value| text(value, reading));
     Ok(match subject {
-        Subject::Claim(path) => {
-            let scope = path.is_scope();
-            Condition::Claim(Claim { path, typed, scope }, texts(values)?)
+        Subject::Claim(of, path) => {
+            let scope = of == Credential::Token && path.is_scope();
+            Condition::Claim(Claim { of, path, typed, scope }, texts(values)?)
+        }
+        Subject::Client => {
+            Condition::Client(values.compile(|text| pattern(text, reading).ok_or(WILDCARD))?)
         }
         Subject::Header(name) => Condition::Header(name, texts(values)?),
         Subject::RequestPrincipal => Condition::Principal(
@@ -235,33 +253,6 @@ impl Values<'_> {
     }
 }
 
-/// A principal in all its trust domains. As in Istio, `cluster.local` means the mesh's own, and a principal that leaves
-/// its trust domain open, or is not written `TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`, stays as it is.
-fn aliases(principal: &str, trust_domains: &[String]) -> Vec<String> {
-    let own = || vec![principal.to_owned()];
-    let Some((domain, rest)) = principal.split_once('/') else { return own() };
-    let means = |trust_domain: &String| match domain.strip_prefix('*') {
-        Some(suffix) => trust_domain.ends_with(suffix),
-        None => trust_domain == domain,
-    };
-    let ours = domain == "cluster.local" || trust_domains.iter().any(means);
-    if trust_domains.is_empty() || domain == "*" || rest.split('/').count() != 4 || !ours {
-        return own();
-    }
-    let mut all: Vec<String> = Vec::new();
-    for trust_domain in trust_domains {
-        let alias = if means(trust_domain) {
-            principal.to_owned()
-        } else {
-            format!("{trust_domain}/{rest}")
-        };
-        if !all.contains(&alias) {
-            all.push(alias);
-        }
-    }
-    all
-}
-
 /// The scopes that conditions ask for, to be told to a client (RFC 6750 §3); `None` if they are not plain words.
 pub(super) fn scopes(when: &[Condition]) -> Option<Rc<str>> {
     let mut words: Vec<&str> = Vec::new();
@@ -275,23 +266,4 @@ pub(super) fn scopes(when: &[Condition]) -> Option<Rc<str>> {
         }
     }
     (!words.is_empty()).then(|| words.join(" ").into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_principal_is_known_in_every_trust_domain() {
-        let domains = ["td1", "td2", "some-td"].map(str::to_owned);
-        let of = |principal| aliases(principal, &domains).join(" ");
-        // istio/istio, pilot/pkg/security/trustdomain and authz/builder/testdata/http/simple-policy-*td-aliases*.
-        assert_eq!(of("td2/ns/a/sa/b"), "td1/ns/a/sa/b td2/ns/a/sa/b some-td/ns/a/sa/b");
-        assert_eq!(of("cluster.local/ns/a/sa/b"), "td1/ns/a/sa/b td2/ns/a/sa/b some-td/ns/a/sa/b");
-        assert_eq!(of("*-td/ns/a/sa/b"), "td1/ns/a/sa/b td2/ns/a/sa/b *-td/ns/a/sa/b");
-        assert_eq!(of("other/ns/a/sa/b"), "other/ns/a/sa/b");
-        assert_eq!(of("*/ns/a/sa/b"), "*/ns/a/sa/b");
-        assert_eq!(of("td1/*"), "td1/*");
-        assert_eq!(aliases("cluster.local/ns/a/sa/b", &[]), ["cluster.local/ns/a/sa/b"]);
-    }
 }

@@ -68,6 +68,8 @@ pub(super) struct RawSource {
     pub(super) not_principals: Texts,
     pub(super) request_principals: Texts,
     pub(super) not_request_principals: Texts,
+    pub(super) clients: Texts,
+    pub(super) not_clients: Texts,
     pub(super) namespaces: Texts,
     pub(super) not_namespaces: Texts,
     pub(super) service_accounts: Texts,
