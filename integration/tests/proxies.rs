@@ -1,7 +1,7 @@
 //! Who asks behind a proxy that is believed (`xfcc`), over real mutual TLS. One Envoy plays all: what the listener `demo`
 //! gets in the clear, it sends with the certificate and to the listener that headers choose: to `checked`, which decides,
 //! or to `gateway`, which tells `checked` of its client as Envoy does.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "these are tests")]
 
 use std::path::Path;
 
