@@ -1,5 +1,5 @@
 //! Keys that authz fetches over a cluster of the proxy, by all workers of a real Envoy.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
