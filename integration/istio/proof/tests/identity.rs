@@ -1,4 +1,5 @@
 //! Who may do what, by the identities that the mesh proves: our policies alone, and the same ones beside Istio's own.
+#![expect(clippy::indexing_slicing, reason = "these are tests")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
