@@ -126,10 +126,12 @@ fn a_configuration_that_proxies_refuse_is_seen_in_the_metrics_and_the_last_one_d
     let _wrong = bed.apply(&wrong).unwrap();
     grown(&bed, "update_rejected", rejected).unwrap();
     let before = counted(&bed, REQUESTS, &route).unwrap();
-    assert_eq!(bed.get("/orders/1", &[]).unwrap().status, 200);
-    until("it to be counted", || {
+    // A connection that is older than the plugin may carry one more request past it, so one request is not enough.
+    until("more to be counted", || {
+        let status = bed.get("/orders/1", &[])?.status;
         let added = counted(&bed, REQUESTS, &route)? - before;
-        if added == 1.0 { Ok(()) } else { Err(format!("{added} of 1")) }
+        let goes_on = status == 200 && added >= 1.0;
+        if goes_on { Ok(()) } else { Err(format!("{status}, and {added} more")) }
     })
     .unwrap();
     // Rolled back before it is removed: a proxy may keep a VM that refused a configuration for a while, and what comes
