@@ -1,89 +1,15 @@
 //! Plugins by `targetRefs`: client → gateway of the Gateway API → waypoint → sidecar, by HBONE from the gateway on.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+mod callers;
+mod mesh;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cases::Token;
-use proof::{Answer, Bed, Connection, Fault, Place, under_load, until};
+use proof::{Bed, Fault, until};
 use serde_json::{Value, json};
 
-static UP: OnceLock<Result<(), Fault>> = OnceLock::new();
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../..");
-
-/// `integration/istio/targets`, up.
-struct Mesh<'a> {
-    place: Place<'a>,
-    edge: String,
-}
-
-impl<'a> Mesh<'a> {
-    fn up(bed: &'a Bed) -> Result<Self, Fault> {
-        let place = bed.place("targets");
-        let folder = Path::new(ROOT).join("integration/istio/targets");
-        UP.get_or_init(|| place.bring_up(&folder)).clone()?;
-        let edge = place.address("edge-istio")?;
-        let mesh = Self { place, edge };
-        mesh.settle("/orders", 200)?;
-        mesh.settle("/stock", 200)?;
-        Ok(mesh)
-    }
-
-    fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answer, Fault> {
-        Connection::to(&self.edge, 80).get("shop.example", path, headers)
-    }
-
-    /// Asks until twenty answers in a row have the wanted status: connections that are older than a plugin go past it
-    /// until they are drained.
-    fn settle(&self, path: &str, wanted: u16) -> Result<Answer, Fault> {
-        until(&format!("{wanted} on every connection, for {path}"), || {
-            let answers = (0..20).map(|_| self.ask(path, &[]));
-            let answers = answers.collect::<Result<Vec<_>, Fault>>()?;
-            let other = answers.iter().find(|answer| answer.status != wanted);
-            other.map_or(Ok(()), |other| Err(format!("{} {}", other.status, other.body)))?;
-            answers.into_iter().next().ok_or_else(String::new)
-        })
-    }
-
-    /// Starts a deployment's pod anew, and waits until the old one is gone.
-    fn renew(&self, deployment: &str) -> Result<(), Fault> {
-        let name = format!("deployment/{deployment}");
-        self.place.kubectl(&["rollout", "restart", &name], "")?;
-        self.place.kubectl(&["rollout", "status", &name, "--timeout=60s"], "")?;
-        let pods = ["get", "pods", "-l", &format!("app={deployment}"), "-o", "name"];
-        until("the new pod alone", || {
-            let pods = self.place.kubectl(&pods, "")?;
-            if pods.lines().count() == 1 { Ok(()) } else { Err(pods) }
-        })
-    }
-
-    /// The line about a path in the access log of a deployment's proxies.
-    fn logged(&self, deployment: &str, path: &str) -> Result<Option<Value>, Fault> {
-        let log = self.place.proxy_log(deployment)?;
-        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        Ok(lines.find(|line| line.get("path").is_some_and(|own| own == path)))
-    }
-
-    fn wait_for_log(&self, deployment: &str, path: &str) -> Result<Value, Fault> {
-        until(&format!("{path} in the log of {deployment}"), || {
-            self.logged(deployment, path)?.ok_or_else(|| "it is not there".to_owned())
-        })
-    }
-
-    fn manifest(&self, name: &str) -> Result<Value, Fault> {
-        self.place.plugin(&manifest(name))
-    }
-}
-
-fn manifest(name: &str) -> PathBuf {
-    Path::new(ROOT).join("istio-manifests/targets").join(name)
-}
-
-/// A name that nobody has had yet: buckets outlive plugins, and logs tests.
-fn fresh(name: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{name}-{}", now.as_millis())
-}
+use crate::mesh::{Mesh, fresh, manifest};
 
 fn token(name: &str) -> Result<String, Fault> {
     let claims = json!({ "iss": "https://demo.example", "sub": name, "aud": "demo" });
@@ -151,84 +77,6 @@ fn a_plugin_on_a_waypoint_counts_what_goes_to_any_service_behind_it() {
     assert_eq!(answers.filter(|status| *status == 200).count(), 6);
     assert_eq!(mesh.ask("/orders", &[("x-jwt-sub", &one)]).unwrap().status, 429);
     assert_eq!(mesh.ask("/stock", &[("x-jwt-sub", &other)]).unwrap().status, 200);
-}
-
-#[test]
-fn a_plugin_on_a_waypoint_knows_who_asks() {
-    let bed = Bed::connect().unwrap();
-    let mesh = Mesh::up(&bed).unwrap();
-    let mut plugin = mesh.manifest("waypoint.yaml").unwrap();
-    let image = bed.push("suite").unwrap();
-    plugin["spec"]["url"] = json!(image.url);
-    let configured = |account: &str| {
-        let from = json!([{ "source": { "serviceAccounts": [format!("targets/{account}")] } }]);
-        let key = json!([{ "principal": {} }]);
-        let bucket = json!({ "maxTokens": 1_000_000, "fillInterval": "1s" });
-        json!({
-            "authz": { "policies": [{ "name": account, "rules": [{ "from": from }] }] },
-            "ratelimit": { "rules": [{ "name": "each", "key": key, "missingKey": "deny", "tokenBucket": bucket }] },
-        })
-    };
-    plugin["spec"]["pluginConfig"] = configured("stranger");
-    let _applied = mesh.place.apply(&plugin).unwrap();
-    let refusal = mesh.settle("/orders", 403).unwrap();
-    assert!(refusal.body.contains("authz: not_allowed"), "{}", refusal.body);
-    plugin["spec"]["pluginConfig"] = configured("edge-istio");
-    bed.replace(&plugin).unwrap();
-    mesh.settle("/orders", 200).unwrap();
-}
-
-#[test]
-fn each_caller_has_a_limit_of_its_own_over_a_new_configuration_and_a_new_version_under_load() {
-    const LIMIT: usize = 500;
-    let bed = Bed::connect().unwrap();
-    let mesh = Mesh::up(&bed).unwrap();
-    // The waypoint comes by HBONE, the other by mutual TLS.
-    let _let_in = mesh
-        .place
-        .apply(&json!({
-            "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
-            "metadata": { "name": "the-caller-too" },
-            "spec": {
-                "selector": { "matchLabels": { "behind": "waypoint" } },
-                "rules": [{ "from": [{ "source": { "principals": ["cluster.local/ns/targets/sa/caller"] } }] }],
-            },
-        }))
-        .unwrap();
-    let rule = |name: &str, paths: [&str; 2], limit: usize| {
-        json!({ "name": name, "match": { "paths": paths }, "key": [{ "principal": {} }], "missingKey": "deny",
-                "tokenBucket": { "maxTokens": limit, "fillInterval": "3600s" } })
-    };
-    let each = rule(&fresh("each"), ["/orders/limited", "/caller/limited"], LIMIT);
-    let probe = rule(&fresh("probe"), ["/orders/probe", "/caller/probe"], 1);
-    let mut plugin = mesh.manifest("waypoint.yaml").unwrap();
-    plugin["spec"]["targetRefs"] = Value::Null;
-    plugin["spec"]["selector"] = json!({ "matchLabels": { "app": "orders" } });
-    plugin["spec"]["pluginConfig"] = json!({ "rules": [each, probe] });
-    let _applied = mesh.place.apply(&plugin).unwrap();
-    // A new pod, as nobody has a connection to it that is older than the plugin.
-    mesh.renew("orders").unwrap();
-    for path in ["/orders/probe", "/caller/probe"] {
-        mesh.settle(path, 429).unwrap();
-    }
-
-    let ((), answers) = under_load(&mesh.edge, "/orders/limited", &[], |answers| {
-        answers.wait_for_more("200", 20).unwrap();
-        let added = rule("added", ["/orders/added", "/caller/added"], 1);
-        plugin["spec"]["pluginConfig"]["rules"].as_array_mut().unwrap().push(added);
-        bed.replace(&plugin).unwrap();
-        mesh.settle("/orders/added", 429).unwrap();
-        plugin["spec"]["url"] = json!(bed.push_version("ratelimit", "0.1.1").unwrap().url);
-        let last = rule("last", ["/orders/last", "/caller/last"], 1);
-        plugin["spec"]["pluginConfig"]["rules"].as_array_mut().unwrap().push(last);
-        bed.replace(&plugin).unwrap();
-        mesh.settle("/orders/last", 429).unwrap();
-        answers.wait_for_more("429", 200).unwrap();
-    });
-    assert_eq!(answers.keys().collect::<Vec<_>>(), ["200", "429"], "{answers:?}");
-    assert_eq!(answers.get("200"), Some(&LIMIT), "{answers:?}");
-    let others = (0..LIMIT + 20).map(|_| mesh.ask("/caller/limited", &[]).unwrap().status);
-    assert_eq!(others.filter(|status| *status == 200).count(), LIMIT);
 }
 
 #[test]
