@@ -92,7 +92,9 @@ pub enum Attribute {
     DestinationPort,
     /// `connection.requested_server_name`: the name that the client asked for in its TLS greeting (SNI).
     RequestedServerName,
-    /// `connection.uri_san_peer_certificate`: the first URI of the client's certificate. The proxy tells no other.
+    /// `connection.uri_san_peer_certificate`: the first URI of the client's certificate. The proxy tells no other. Where
+    /// HBONE ended in a listener before this one, as in a waypoint, it is what that listener left in
+    /// [`ISTIO_PEER_PRINCIPAL`].
     PeerUri,
     /// `filter_state['outrigger.direct_remote_ip']`: the address at the other end of the connection, if a
     /// `set_filter_state` filter before us left it there. There is no attribute for it.
@@ -128,6 +130,10 @@ pub enum Attribute {
 
 /// Where a native filter leaves the address at the other end of the connection, for [`Attribute::DirectRemoteIp`].
 pub const DIRECT_REMOTE_IP: &str = "outrigger.direct_remote_ip";
+
+/// The filter state in which Istio's proxies pass the URI of the client's certificate from the listener that HBONE ends
+/// at to the one behind it, which has no TLS of its own. Nothing but the proxy's configuration can write it.
+pub const ISTIO_PEER_PRINCIPAL: &str = "io.istio.peer_principal";
 
 /// The filter of Envoy that verifies tokens, as it names its metadata.
 pub const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";

@@ -2,7 +2,9 @@
 
 use std::cell::{Cell, OnceCell};
 
-use filter_core::view::{Attribute, DIRECT_REMOTE_IP, Exchange, JWT_AUTHN, Kind, Value};
+use filter_core::view::{
+    Attribute, DIRECT_REMOTE_IP, Exchange, ISTIO_PEER_PRINCIPAL, JWT_AUTHN, Kind, Value,
+};
 use filter_core::{Filter, HeaderMap, Phase};
 
 use crate::abi::{self, Map};
@@ -46,15 +48,18 @@ impl Plan {
             return None;
         }
         let typed = self.attributes.iter().zip(values).map(|(attribute, bytes)| {
-            let value = wire::value(attribute.kind(), bytes).filter(|value| !is_empty(value));
-            (*attribute, value)
+            let value = wire::value(attribute.kind(), bytes);
+            (*attribute, value.filter(|value| !says_nothing(*attribute, value)))
         });
         Some(typed.collect())
     }
 }
 
-fn is_empty(value: &Value) -> bool {
-    matches!(value, Value::Text(text) if text.is_empty())
+/// Whether the value is the proxy's word for there being none. What Istio leaves for us went through Envoy's formatter,
+/// which writes a dash for it.
+fn says_nothing(attribute: Attribute, value: &Value) -> bool {
+    let Value::Text(text) = value else { return false };
+    text.is_empty() || (attribute == Attribute::PeerUri && text == b"-")
 }
 
 /// A CEL list of the attributes. An absent one would fail the whole list, so it yields an empty string instead.
@@ -68,6 +73,13 @@ fn cel_list(attributes: &[Attribute]) -> String {
             Attribute::DirectRemoteIp => {
                 let key = DIRECT_REMOTE_IP;
                 format!("'{key}' in filter_state ? filter_state['{key}'] : b''")
+            }
+            Attribute::PeerUri => {
+                let (uri, key) = ("connection.uri_san_peer_certificate", ISTIO_PEER_PRINCIPAL);
+                format!(
+                    "has({uri}) && {uri} != '' ? {uri} : \
+                     '{key}' in filter_state ? filter_state['{key}'] : ''"
+                )
             }
             // A step into what is not there would fail the list, so each is looked for first.
             Attribute::JwtClaim { payload, claim } => {
@@ -93,7 +105,16 @@ fn single(attribute: Attribute) -> Option<Value> {
         Attribute::FilterState(name) => name.to_owned(),
         _ => attribute.path().join("\0"),
     };
-    wire::value(attribute.kind(), abi::property(path.as_bytes()).ok()?)
+    let value = property(attribute, &path);
+    if attribute == Attribute::PeerUri && value.is_none() {
+        return property(attribute, &format!("filter_state\0{ISTIO_PEER_PRINCIPAL}"));
+    }
+    value
+}
+
+fn property(attribute: Attribute, path: &str) -> Option<Value> {
+    let value = wire::value(attribute.kind(), abi::property(path.as_bytes()).ok()?)?;
+    (!says_nothing(attribute, &value)).then_some(value)
 }
 
 /// One phase of one exchange, read from the proxy.

@@ -77,6 +77,14 @@ impl Place<'_> {
         Ok(Placed { place: self, text })
     }
 
+    /// Applies an object in the place of one that is there already.
+    ///
+    /// # Errors
+    /// As [`Place::apply`].
+    pub fn replace(&self, object: &Value) -> Result<(), Fault> {
+        self.kubectl(&["apply", "-f", "-"], &object.to_string()).map(drop)
+    }
+
     /// Where a service is asked, from outside of the mesh.
     ///
     /// # Errors
