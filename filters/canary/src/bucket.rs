@@ -73,6 +73,11 @@ impl<'de> Deserialize<'de> for PartsPerMillion {
 pub fn bucket(salt: &str, key: &[u8]) -> u32 {
     let hash =
         murmur3([salt.as_bytes(), b":", key].iter().flat_map(|part| part.iter().copied()), 0);
+    scaled(hash)
+}
+
+/// A hash scaled to the range, by integers alone: monotone, so that a threshold is one in both.
+pub(crate) fn scaled(hash: u32) -> u32 {
     let scaled = (u64::from(hash) * u64::from(PartsPerMillion::ALL.0)) >> 32;
     u32::try_from(scaled).unwrap_or(u32::MAX)
 }

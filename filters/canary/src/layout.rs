@@ -59,6 +59,25 @@ impl Layout {
         Some(layout)
     }
 
+    /// The layout of the experiment platforms: one variant after the other from the low end on, of each the first
+    /// `coverage` of its weight. None if the weights are more than all.
+    #[must_use]
+    pub fn in_order(weights: &[PartsPerMillion], coverage: PartsPerMillion) -> Option<Self> {
+        let mut ranges = Vec::new();
+        let mut start = 0_u32;
+        for (variant, weight) in weights.iter().enumerate() {
+            let covered = u64::from(weight.parts()).saturating_mul(u64::from(coverage.parts()));
+            // Rounded up, as what lies below a fraction of a bucket is that bucket.
+            let covered = u32::try_from(covered.div_ceil(u64::from(END))).ok()?;
+            if covered > 0 {
+                ranges.push(Range { start, end: start.checked_add(covered)?, variant });
+            }
+            start = start.checked_add(weight.parts())?;
+        }
+        PartsPerMillion::new(start)?;
+        Some(Self { ranges })
+    }
+
     /// The variant that a bucket belongs to; none if it is stable.
     #[must_use]
     pub fn variant(&self, bucket: u32) -> Option<usize> {
@@ -218,6 +237,30 @@ mod tests {
         fn a_single_variant_is_what_lies_below_its_weight(weight in 0..=END, bucket in 0..END) {
             prop_assert_eq!(layout(&[weight]).variant(bucket).is_some(), bucket < weight);
         }
+    }
+
+    #[test]
+    fn platforms_put_one_after_the_other() {
+        // From `getBucketRange` and `chooseVariation` of GrowthBook's `cases.json` (spec 0.8.0).
+        let ranges = |weights: &[u32], coverage: u32| {
+            let weights: Vec<_> =
+                weights.iter().map(|parts| PartsPerMillion::new(*parts).unwrap()).collect();
+            let layout = Layout::in_order(&weights, PartsPerMillion::new(coverage).unwrap());
+            let ranges = layout.unwrap().ranges;
+            ranges.iter().map(|range| (range.start, range.end)).collect::<Vec<_>>()
+        };
+        let half = [500_000, 500_000];
+        assert_eq!(ranges(&half, END), [(0, 500_000), (500_000, END)]);
+        assert_eq!(ranges(&half, 500_000), [(0, 250_000), (500_000, 750_000)]);
+        assert_eq!(ranges(&half, 0), []);
+        assert_eq!(ranges(&[400_000, 600_000], END), [(0, 400_000), (400_000, END)]);
+        assert_eq!(
+            ranges(&[200_000, 300_000, 500_000], 200_000),
+            [(0, 40_000), (200_000, 260_000), (500_000, 600_000)]
+        );
+        assert_eq!(ranges(&[500_000, 0, 500_000], END), [(0, 500_000), (500_000, END)]);
+        let weights = [500_000, 500_001].map(|parts| PartsPerMillion::new(parts).unwrap());
+        assert_eq!(Layout::in_order(&weights, PartsPerMillion::ALL), None);
     }
 
     #[test]

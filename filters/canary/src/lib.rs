@@ -6,6 +6,7 @@
 
 pub mod bucket;
 mod config;
+pub mod hash;
 mod key;
 pub mod layout;
 

@@ -22,3 +22,13 @@ fn a_weight_is_a_threshold() {
 fn variants_have_fixed_places() {
     numbers::variants_have_fixed_places();
 }
+
+#[test]
+fn a_user_is_where_the_platform_has_it() {
+    numbers::a_user_is_where_the_platform_has_it();
+}
+
+#[test]
+fn a_namespace_is_divided_as_growthbook_divides_it() {
+    numbers::a_namespace_is_divided_as_growthbook_divides_it();
+}
