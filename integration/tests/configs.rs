@@ -34,7 +34,7 @@ fn every_file_is_accepted_as_it_is() {
             count += 1;
         }
     }
-    assert_eq!(count, 16);
+    assert_eq!(count, 18);
 }
 
 #[test]
@@ -272,6 +272,33 @@ fn canary_keeps_to_its_choice_whatever_the_client_says() {
     }
     let second = versions.iter().filter(|version| *version == "v2").count();
     assert!((5..=30).contains(&second), "{second} of 60 is no quarter");
+}
+
+/// The versions that users get to check out with.
+fn versions(client: &mut Client, users: [&str; 5]) -> Vec<Value> {
+    let mut version = |user: &str| {
+        let said = body(client, &Request::get("/checkout").with("x-user", user));
+        said.get("version").cloned().unwrap_or_default()
+    };
+    users.map(&mut version).to_vec()
+}
+
+const USERS: [&str; 5] = ["ann", "bob", "carol", "dave", "eve"];
+
+#[test]
+fn canary_ramps_by_the_clock() {
+    let (_envoy, mut client) = start("canary-ramp");
+    assert_eq!(versions(&mut client, USERS), ["v2", "v1", "v1", "v1", "v2"]);
+}
+
+#[test]
+fn canary_pins_users_under_weights_of_the_route() {
+    let (_envoy, mut client) = start("canary-weights");
+    for _ in 0..3 {
+        assert_eq!(versions(&mut client, USERS), ["v1", "v2", "v2", "v1", "v1"]);
+    }
+    let asked = Request::get("/checkout").with("x-user", "ann").with("x-checkout-bucket", "99");
+    assert_eq!(body(&mut client, &asked)["version"], "v1");
 }
 
 #[test]

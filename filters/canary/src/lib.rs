@@ -1,57 +1,47 @@
 //! Which version: every rollout that a request matches puts its user into a variant or into stable, always the same,
 //! and tells the route by a header that no client can set.
 //!
-//! In reading order: [`mod@bucket`] hashes a key to one of a million buckets, [`layout`] says which buckets are whose,
-//! and so what happens when weights change; `key` says who the user is; `config` parses.
+//! In reading order: [`mod@bucket`] hashes a key to one of a million buckets, [`hash`] does so as the experiment platforms
+//! do; [`layout`] says which buckets are whose, and so what happens when weights change; [`schedule`] changes them by the
+//! clock, and `shares` puts the two together; `key` says who the user is, `assign` what that
+//! user gets; `config` parses.
 
+mod assign;
 pub mod bucket;
 mod config;
 pub mod hash;
 mod key;
 pub mod layout;
+pub mod schedule;
+mod shares;
 
 use std::cell::LazyCell;
 
-use filter_core::decision::Reason;
 use filter_core::matching::{RequestLine, Truth};
 use filter_core::metrics::{Family, InvalidMetric, LabelValue};
 use filter_core::{
-    Count, Edit, Filter, Headers, Invalid, Ledger, Metrics, Outcome, Ports, Publication, View,
+    Count, Edit, Filter, HeaderName, Headers, Invalid, Ledger, Metrics, Outcome, Ports,
+    Publication, View,
 };
 
-use bucket::bucket;
-use config::Rollout;
+use assign::{Assignment, Why};
+use config::{Mode, Plan, Rollout};
 
 /// The canary filter.
 #[derive(Debug)]
 pub struct Canary {
-    rollouts: Vec<Rollout>,
+    plan: Plan,
     ledger: Ledger,
-    /// Of each rollout, the counters of its versions: stable, then the variants.
-    assignments: Vec<Family>,
+    /// Of each rollout that has versions.
+    assignments: Vec<Option<Versions>>,
 }
 
-/// Why a user got a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    /// The bucket belongs to a variant.
-    Bucket,
-    /// The bucket belongs to none.
-    Stable,
-    /// There is no key to know the user by.
-    MissingKey,
-}
-
-impl Reason for Why {
-    const ALL: &'static [Self] = &[Self::Bucket, Self::Stable, Self::MissingKey];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Bucket => "bucket",
-            Self::Stable => "stable",
-            Self::MissingKey => "missing_key",
-        }
-    }
+/// The counters of a rollout's versions.
+#[derive(Debug)]
+struct Versions {
+    family: Family,
+    /// Which of the family's are the variants', by their order. The first is stable's.
+    places: Vec<usize>,
 }
 
 impl Filter for Canary {
@@ -60,44 +50,39 @@ impl Filter for Canary {
     type Memo = ();
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {
-        let rollouts = config::parse(document)?;
+        let plan = config::parse(document)?;
         let uncountable = |error: InvalidMetric| {
             Invalid::at("/rollouts", "rollouts that can be counted", error.to_string())
         };
-        let names = rollouts.iter().map(|rollout| rollout.name.clone()).collect();
+        let names = plan.rollouts.iter().map(|rollout| rollout.name.clone()).collect();
         let ledger = Ledger::open::<Why>(Self::NAME, names, metrics).map_err(uncountable)?;
-        let assignments = rollouts
-            .iter()
-            .map(|rollout| count_by_version(rollout, metrics).map_err(uncountable))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { rollouts, ledger, assignments })
+        let versions = |rollout| Versions::of(rollout, metrics).map_err(uncountable);
+        let assignments = plan.rollouts.iter().map(versions).collect::<Result<_, _>>()?;
+        Ok(Self { plan, ledger, assignments })
     }
 
-    fn on_request(&self, view: &View<'_>, _: &mut (), _: &Ports<'_>) -> Outcome {
+    fn on_request(&self, view: &View<'_>, _: &mut (), ports: &Ports<'_>) -> Outcome {
         let headers = view.request();
         let line = LazyCell::new(|| RequestLine::of(headers));
+        let clock = LazyCell::new(|| ports.clock.wall());
         let mut outcome = Outcome::pass();
         let mut published = Vec::new();
-        for (index, rollout) in self.rollouts.iter().enumerate() {
+        for (index, rollout) in self.plan.rollouts.iter().enumerate() {
             // What cannot be told stays on the default route.
             let meant =
                 rollout.about.as_ref().is_none_or(|about| about.matches(&line) == Truth::True);
-            let value = if meant {
-                let (why, variant) = rollout.assign(headers);
-                outcome.decisions.push(self.ledger.by(index, why));
-                outcome.counts.extend(self.count(index, variant));
-                publish(&mut published, rollout, variant);
-                variant.map_or(rollout.stable.as_ref(), |variant| rollout.variants.get(variant))
-            } else {
-                None
-            };
-            let name = rollout.header.clone();
-            match value {
-                Some(value) => outcome.edits.push(Edit::Set(name, value.as_str().into())),
-                None if headers.copies(rollout.header.as_str()).next().is_some() => {
-                    outcome.edits.push(Edit::Remove(name));
+            let assignment =
+                meant.then(|| rollout.assign(headers, self.plan.holdout.as_ref(), || *clock));
+            if let Some(assignment) = assignment {
+                outcome.decisions.push(self.ledger.by(index, assignment.why));
+                if let Some(Some(versions)) = self.assignments.get(index) {
+                    outcome.counts.push(versions.count(assignment.variant));
+                    publish(&mut published, rollout, assignment.variant);
                 }
-                None => {}
+            }
+            // In shadow the headers are not ours.
+            if rollout.mode == Mode::Enforce {
+                outcome.edits.extend(rollout.edits(headers, assignment));
             }
         }
         if !published.is_empty() {
@@ -107,23 +92,28 @@ impl Filter for Canary {
     }
 }
 
-impl Canary {
-    fn count(&self, rollout: usize, variant: Option<usize>) -> Option<Count> {
-        let version = variant.map_or(0, |variant| variant.saturating_add(1));
-        Some(Count::Add(self.assignments.get(rollout)?.series(&[0, version]), 1))
-    }
-}
-
 impl Rollout {
-    /// The variant that the request's user is in; none for stable.
-    fn assign(&self, headers: Headers<'_>) -> (Why, Option<usize>) {
-        let Some(key) = key::of(&self.key, headers) else {
-            return (Why::MissingKey, None);
+    /// What makes the headers say what was assigned, if anything was, and nothing that a client sent.
+    fn edits(&self, headers: Headers<'_>, got: Option<Assignment>) -> impl Iterator<Item = Edit> {
+        let edit = |name: &HeaderName, value: Option<Vec<u8>>| match value {
+            Some(value) => Some(Edit::Set(name.clone(), value)),
+            None if headers.copies(name.as_str()).next().is_some() => {
+                Some(Edit::Remove(name.clone()))
+            }
+            None => None,
         };
-        match self.layout.variant(bucket(&self.salt, key)) {
-            Some(variant) => (Why::Bucket, Some(variant)),
-            None => (Why::Stable, None),
-        }
+        let version = self.header.as_ref().and_then(|header| {
+            let version = got.and_then(|got| match got.variant {
+                Some(variant) => self.variants.get(variant),
+                None => self.stable.as_ref(),
+            });
+            edit(header, version.map(|version| version.as_str().into()))
+        });
+        let bucket = self.bucket_header.as_ref().and_then(|bucket| {
+            let number = got.and_then(|got| got.place).map(|place| bucket.number(place));
+            edit(&bucket.name, number.map(|number| number.to_string().into_bytes()))
+        });
+        version.into_iter().chain(bucket)
     }
 }
 
@@ -137,17 +127,35 @@ fn publish(list: &mut Vec<u8>, rollout: &Rollout, variant: Option<usize>) {
     list.extend_from_slice(rollout.version(variant).as_bytes());
 }
 
-/// Declares a rollout's part of the counter of assignments: a family of its own, since versions are its own.
-fn count_by_version(rollout: &Rollout, metrics: &mut Metrics) -> Result<Family, InvalidMetric> {
-    let label = |text: &str| LabelValue::parse(text).ok_or(InvalidMetric::Name);
-    let variants = (0..rollout.variants.len()).map(Some);
-    let versions = std::iter::once(None).chain(variants);
-    let versions = versions.map(|variant| label(rollout.version(variant)));
-    metrics.counter(
-        "outrigger_canary_assignments_total",
-        vec![
-            ("rollout", vec![label(rollout.name.as_str())?]),
-            ("variant", versions.collect::<Result<_, _>>()?),
-        ],
-    )
+impl Versions {
+    /// Declares a rollout's part of the counter of assignments: a family of its own, since versions are its own. A rollout
+    /// without variants has none.
+    fn of(rollout: &Rollout, metrics: &mut Metrics) -> Result<Option<Self>, InvalidMetric> {
+        if rollout.variants.is_empty() {
+            return Ok(None);
+        }
+        let label = |text: &str| LabelValue::parse(text).ok_or(InvalidMetric::Name);
+        // A platform's control is a variant, and may be the stable version.
+        let mut names = vec![rollout.version(None)];
+        let mut places = Vec::new();
+        for variant in 0..rollout.variants.len() {
+            let name = rollout.version(Some(variant));
+            let known = names.iter().position(|known| *known == name);
+            places.push(known.unwrap_or_else(|| {
+                names.push(name);
+                names.len().saturating_sub(1)
+            }));
+        }
+        let versions = names.into_iter().map(label).collect::<Result<_, _>>()?;
+        let family = metrics.counter(
+            "outrigger_canary_assignments_total",
+            vec![("rollout", vec![label(rollout.name.as_str())?]), ("variant", versions)],
+        )?;
+        Ok(Some(Self { family, places }))
+    }
+
+    fn count(&self, variant: Option<usize>) -> Count {
+        let place = variant.and_then(|variant| self.places.get(variant)).copied();
+        Count::Add(self.family.series(&[0, place.unwrap_or_default()]), 1)
+    }
 }
