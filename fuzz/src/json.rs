@@ -102,6 +102,7 @@ pub(crate) fn change(document: &mut Value, draw: &mut Draw<'_>) {
             let name = [
                 "notValues",
                 "notPaths",
+                "condition",
                 "action",
                 "dryRun",
                 "compat",

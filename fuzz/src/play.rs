@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use filter_core::fixture::{FixtureExchange, World};
+use filter_core::matching::Truth;
 use filter_core::outcome::Verdict;
 use filter_core::view::{Attribute, Kind, Value};
 use filter_core::{
@@ -68,8 +69,14 @@ impl<F: Filter> Loaded<F> {
     /// What comes of a request, all phases played.
     pub(crate) fn ask(&self, world: &World, lines: &Lines, known: &Attributes) -> Played {
         let (ports, mut memo) = (world.ports(), F::Memo::default());
+        // Some answer to each expression, and always the same.
+        let judged = self.filter.expressions().into_iter().map(|stated| {
+            let text = stated.expression.text();
+            (text.to_owned(), [Truth::Unknown, Truth::True, Truth::False][text.len() % 3])
+        });
         let mut exchange = FixtureExchange {
             request: HeaderMap::from_pairs(lines.iter().map(|(name, value)| (name, value))),
+            conditions: judged.collect(),
             phase: Some(Phase::Request),
             ..FixtureExchange::default()
         };

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use filter_core::{
     Answer, Attribute, Chores, Decision, Edit, Errand, Filter, HeaderName, Headers, Invalid,
-    Ledger, Metrics, Outcome, Phase, Ports, Verdict, View,
+    Ledger, Metrics, Outcome, Phase, Ports, Stated, Verdict, View,
 };
 
 use answer::{Form, Methods};
@@ -90,6 +90,10 @@ impl Filter for Authz {
             }
             Phase::Response | Phase::Log => Vec::new(),
         }
+    }
+
+    fn expressions(&self) -> Vec<Stated> {
+        self.policies.expressions().to_vec()
     }
 
     fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use filter_core::config::step;
 use filter_core::{
-    Answer, Attribute, Chores, Errand, Filter, Outcome, Phase, Ports, Verdict, View,
+    Answer, Attribute, Chores, Errand, Filter, Outcome, Phase, Ports, Stated, Verdict, View,
 };
 
 /// A row of filters. Each phase adds its effects to those `so_far`, whose edits no view shows yet.
@@ -13,6 +14,9 @@ pub(crate) trait Chain {
 
     /// The attributes that any of them may ask for.
     fn attributes(&self, phase: Phase, listed: &mut Vec<Attribute>);
+
+    /// The expressions that any of them may ask about, as they stand in the one document.
+    fn expressions(&self, listed: &mut Vec<Stated>);
 
     /// Asks each, up to the first whose verdict is not to continue.
     fn on_request(
@@ -114,6 +118,12 @@ impl<F: Filter, C: Chain> Chain for Link<F, C> {
     fn attributes(&self, phase: Phase, listed: &mut Vec<Attribute>) {
         listed.extend(self.filter.iter().flat_map(|filter| filter.attributes(phase)));
         self.behind.attributes(phase, listed);
+    }
+
+    fn expressions(&self, listed: &mut Vec<Stated>) {
+        let own = self.filter.iter().flat_map(Filter::expressions);
+        listed.extend(own.map(|stated| stated.under(&step(F::NAME))));
+        self.behind.expressions(listed);
     }
 
     fn on_request(
@@ -224,6 +234,8 @@ impl Chain for End {
     type Memo = ();
 
     fn attributes(&self, _: Phase, _: &mut Vec<Attribute>) {}
+
+    fn expressions(&self, _: &mut Vec<Stated>) {}
 
     fn on_request(&self, _: View<'_>, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
 

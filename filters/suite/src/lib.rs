@@ -12,7 +12,8 @@ use std::time::Duration;
 use authz::Authz;
 use canary::Canary;
 use filter_core::{
-    Answer, Attribute, Chores, Errand, Filter, Invalid, Metrics, Outcome, Phase, Ports, View,
+    Answer, Attribute, Chores, Errand, Filter, Invalid, Metrics, Outcome, Phase, Ports, Stated,
+    View,
 };
 use ratelimit::RateLimit;
 use telemetry::Telemetry;
@@ -42,6 +43,12 @@ impl Filter for Suite {
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
         self.0.attributes(phase)
+    }
+
+    fn expressions(&self) -> Vec<Stated> {
+        let mut listed = Vec::new();
+        self.0.0.expressions(&mut listed);
+        listed
     }
 
     fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {

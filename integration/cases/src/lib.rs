@@ -51,8 +51,30 @@ pub struct Step {
     /// uses this is not run through Envoy.
     #[serde(default)]
     pub at: Option<String>,
+    /// What the proxy's CEL says of expressions, by their text, in native tests; a real Envoy says so itself. What the
+    /// filter asks about must be here.
+    #[serde(default)]
+    pub cel: BTreeMap<String, Said>,
     /// What must come of it.
     pub expect: Expect,
+}
+
+/// What the proxy says of an expression: `true`, `false` or `error`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Said {
+    /// That it holds, or does not.
+    Value(bool),
+    /// That it cannot tell.
+    Failure(Failure),
+}
+
+/// That an expression fails, or yields no boolean.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Failure {
+    /// The only one.
+    Error,
 }
 
 fn once() -> u32 {
@@ -153,6 +175,10 @@ pub struct Refusal {
     /// The configuration's text, if it is not.
     #[serde(default)]
     pub document: Option<String>,
+    /// Whether it is the proxy that refuses an expression in CEL. Natively the configuration must load, and state one at
+    /// `pointer`.
+    #[serde(default, rename = "byProxy")]
+    pub by_proxy: bool,
     /// Where the refusal must point (JSON Pointer).
     pub pointer: String,
     /// What the refusal must say was expected; part of it is enough.

@@ -4,9 +4,9 @@ mod alias;
 mod condition;
 pub(super) mod raw;
 
-use filter_core::Invalid;
 use filter_core::config::Object;
 use filter_core::matching::{HostPattern, NonEmpty, PathPattern, StringPattern};
+use filter_core::{Expression, Invalid, Stated};
 
 pub(super) use self::alias::aliases;
 use self::raw::{RawOperation, RawPolicy, RawRule};
@@ -62,12 +62,10 @@ pub(super) fn add(
     for (index, Object(rule)) in items(raw.rules).enumerate() {
         let pointer = format!("{pointer}/rules/{index}");
         let place = configuration.rules.len();
-        if action == Action::Require && rule.from.is_none() && rule.when.is_none() {
-            return Err(Invalid::at(
-                pointer,
-                "`from` or `when` in a rule that requires",
-                "neither",
-            ));
+        let conditional = rule.from.is_some() || rule.when.is_some() || rule.condition.is_some();
+        if action == Action::Require && !conditional {
+            let expected = "`from`, `when` or `condition` in a rule that requires";
+            return Err(Invalid::at(pointer, expected, "none of them"));
         }
         rules.push(compile(rule, place, &Scope { setting, namespace }, &pointer)?);
         configuration.rules.push(raw.name.part(index));
@@ -106,9 +104,19 @@ fn compile(raw: RawRule, place: usize, scope: &Scope<'_>, pointer: &str) -> Resu
         when.push(condition::when(item, scope, &format!("{pointer}/when/{index}"))?);
     }
     let scopes = condition::scopes(&when);
-    let mut rule = Rule { place, to, from, when, variables: false, scopes };
+    let condition = raw.condition.map(|text| stated(&text, pointer)).transpose()?;
+    let mut rule = Rule { place, to, from, when, condition, variables: false, scopes };
     rule.variables = has_variables(&rule, pointer)?;
     Ok(rule)
+}
+
+/// The condition of a rule, for the proxy to compile.
+fn stated(text: &str, rule: &str) -> Result<Stated, Invalid> {
+    let pointer = format!("{rule}/condition");
+    match Expression::parse(text) {
+        Some(expression) => Ok(Stated { pointer, expression }),
+        None => Err(Invalid::at(pointer, "an expression in CEL", format!("{text:?}"))),
+    }
 }
 
 /// Whether conditions refer to variables of the path, and every path of the rule has those.

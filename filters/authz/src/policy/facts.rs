@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
-use filter_core::matching::ip;
-use filter_core::{Attribute, Headers, View};
+use filter_core::matching::{Truth, ip};
+use filter_core::{Attribute, Expression, Headers, View};
 
 use super::condition::Credential;
 use super::line::Line;
@@ -111,6 +111,11 @@ impl<'a> Facts<'a> {
         };
         let read = || ip::address_of(&self.view.text(endpoint.attribute())?);
         *cell.get_or_init(read)
+    }
+
+    /// Whether the proxy finds that an expression holds. The host asks it once.
+    pub(crate) fn holds(&self, expression: &Expression) -> Truth {
+        self.view.holds(expression)
     }
 
     /// The port that the client connected to.

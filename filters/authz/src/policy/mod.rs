@@ -19,7 +19,7 @@ mod xfcc;
 use std::rc::Rc;
 
 use filter_core::matching::Truth;
-use filter_core::{Attribute, View};
+use filter_core::{Attribute, Stated, View};
 
 pub(crate) use facts::Facts;
 pub(crate) use rule::Rule;
@@ -73,6 +73,7 @@ pub(crate) struct Policies {
     reading: Reading,
     xfcc: Option<Xfcc>,
     attributes: Vec<Attribute>,
+    expressions: Vec<Stated>,
 }
 
 /// What the policies say: why, and by which rule.
@@ -128,6 +129,7 @@ impl Policies {
                 self.attributes.push(attribute);
             }
         }
+        self.expressions.extend(rules.iter().filter_map(|rule| rule.condition.clone()));
         if dry {
             let enforced = &self.enforced;
             self.proposed.get_or_insert_with(|| enforced.clone()).add(action, &rules);
@@ -150,6 +152,11 @@ impl Policies {
     /// The attributes that rules ask for.
     pub(crate) fn attributes(&self) -> &[Attribute] {
         &self.attributes
+    }
+
+    /// The expressions that rules ask about.
+    pub(crate) fn expressions(&self) -> &[Stated] {
+        &self.expressions
     }
 
     /// What the policies say of a request from whom a token and an API key prove, or nobody.

@@ -1,9 +1,9 @@
-//! One rule: some operation, from some source, on every condition.
+//! One rule: some operation, from some source, on every condition, the proxy's last.
 
 use std::rc::Rc;
 
-use filter_core::Attribute;
 use filter_core::matching::Truth;
+use filter_core::{Attribute, Stated};
 
 use super::Facts;
 use super::condition::{Assume, Condition};
@@ -21,6 +21,8 @@ pub(crate) struct Rule {
     pub(crate) from: Vec<Vec<Condition>>,
     /// The conditions, all of which must hold.
     pub(crate) when: Vec<Condition>,
+    /// What the proxy must find to hold besides, in CEL.
+    pub(crate) condition: Option<Stated>,
     /// Whether conditions refer to variables of the path.
     pub(crate) variables: bool,
     /// The scopes that a token needs for the conditions on them, for the challenge.
@@ -36,8 +38,17 @@ impl Rule {
         Truth::any(self.to.iter().map(|operation| operation.matches(facts)))
     }
 
-    /// Whether the rule matches the request.
+    /// Whether the rule matches the request. The proxy is asked last, as that costs more than all the rest, and what it
+    /// cannot tell is unknown in every reading: Istio, whose rules have no such condition, has none of it.
     pub(crate) fn holds(&self, facts: &Facts<'_>, assume: Assume) -> Truth {
+        self.fits(facts, assume).and(|| match &self.condition {
+            Some(stated) => facts.holds(&stated.expression),
+            None => Truth::True,
+        })
+    }
+
+    /// Whether the rule matches the request as far as we can tell.
+    fn fits(&self, facts: &Facts<'_>, assume: Assume) -> Truth {
         if !self.variables {
             return self.asked(facts).and(|| self.met(facts, None, assume));
         }

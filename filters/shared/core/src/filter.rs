@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Answer, Attribute, Chores, Errand, Invalid, Metrics, Outcome, Ports, View};
+use crate::{Answer, Attribute, Chores, Errand, Invalid, Metrics, Outcome, Ports, Stated, View};
 
 /// A parsed configuration that turns an exchange into outcomes.
 ///
@@ -29,6 +29,13 @@ pub trait Filter: Sized + 'static {
     /// together, when the first is asked for. One that is asked for without being listed is absent.
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
         let _ = phase;
+        Vec::new()
+    }
+
+    /// The expressions that [`View::holds`] may be asked about in the request phase. The host has the proxy compile
+    /// them once the filter is configured, and refuses the configuration where one stands that it cannot compile. One
+    /// that is asked about without being listed is unknown.
+    fn expressions(&self) -> Vec<Stated> {
         Vec::new()
     }
 

@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //! [`filter`] is the one trait a filter implements; [`view`] is what it may ask of the exchange at hand, over
-//! [`headers`]; [`ports`] is what it may ask of the world, [`cells`] above all; [`outcome`] is what it answers, with
+//! [`headers`]; [`expression`] is what it has the proxy judge; [`ports`] is what it may ask of the world, [`cells`] above all; [`outcome`] is what it answers, with
 //! the evidence of [`decision`]; [`background`] is what it does apart from any exchange; [`metrics`] are the series it may count in; [`config`] parses or refuses its
 //! configuration; [`matching`] is the language in which rules select requests.
 
@@ -10,6 +10,7 @@ pub mod background;
 pub mod cells;
 pub mod config;
 pub mod decision;
+pub mod expression;
 pub mod filter;
 pub mod headers;
 pub mod matching;
@@ -25,6 +26,7 @@ pub use background::{Chores, Errand};
 pub use cells::{Cells, Step, Updated};
 pub use config::Invalid;
 pub use decision::{Decision, Ledger, Rule};
+pub use expression::{Expression, Stated};
 pub use filter::{Filter, Phase};
 pub use headers::{Copies, HeaderMap, HeaderName, Headers};
 pub use metrics::{Metrics, Series};

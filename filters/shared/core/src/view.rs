@@ -1,6 +1,7 @@
 //! What a filter may ask about the exchange at hand.
 
-use crate::{Edit, HeaderMap, Headers, Phase};
+use crate::matching::Truth;
+use crate::{Edit, Expression, HeaderMap, Headers, Phase};
 
 /// Reads one exchange, on first ask. The host implements it over Envoy, the fixture over a case.
 pub trait Exchange {
@@ -13,6 +14,9 @@ pub trait Exchange {
 
     /// An attribute that the filter declared for this phase, if the proxy has it now.
     fn attribute(&self, attribute: Attribute) -> Option<Value>;
+
+    /// Whether an expression that the filter stated holds of the request; unknown in later phases.
+    fn holds(&self, expression: &Expression) -> Truth;
 }
 
 /// One phase of one exchange, as a filter sees it.
@@ -78,6 +82,13 @@ impl<'a> View<'a> {
             Some(Value::Number(number)) => Some(number),
             _ => None,
         }
+    }
+
+    /// Whether an expression that the filter stated holds of the request, as the proxy has it: without edits that are
+    /// not applied yet. Unknown if it fails, or yields anything but a boolean.
+    #[must_use]
+    pub fn holds(self, expression: &Expression) -> Truth {
+        self.exchange.holds(expression)
     }
 }
 

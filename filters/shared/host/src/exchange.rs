@@ -1,24 +1,28 @@
 //! Reads one exchange from the proxy, each thing on first ask.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
 
+use filter_core::matching::Truth;
 use filter_core::view::{
     Attribute, DIRECT_REMOTE_IP, Exchange, ISTIO_PEER_PRINCIPAL, JWT_AUTHN, Kind, Value,
 };
-use filter_core::{Filter, HeaderMap, Phase};
+use filter_core::{Expression, Filter, HeaderMap, Phase};
 
 use crate::abi::{self, Map};
+use crate::cel::{Compiled, Conditions};
 use crate::wire;
 
 /// From how many attributes on one CEL expression is cheaper than single properties (2 µs against 0.65 µs each).
 const WORTH_A_BATCH: usize = 4;
 
-/// How to fetch the attributes that a filter declared for one phase.
+/// How to fetch the attributes that a filter declared for one phase, and to judge its conditions.
 #[derive(Default)]
 pub(crate) struct Plan {
     attributes: Vec<Attribute>,
-    /// The token of the expression that yields them all, if that pays and the proxy has CEL.
-    expression: Option<[u8; 4]>,
+    /// The expression that yields them all, if that pays and the proxy has CEL.
+    expression: Option<Compiled>,
+    conditions: Conditions,
 }
 
 impl Plan {
@@ -28,10 +32,14 @@ impl Plan {
         attributes.sort();
         attributes.dedup();
         let expression = (attributes.len() >= WORTH_A_BATCH)
-            .then(|| abi::call_foreign("expr_create", cel_list(&attributes).as_bytes()).ok())
-            .flatten()
-            .and_then(|token| token.first_chunk().copied());
-        Self { attributes, expression }
+            .then(|| Compiled::new(&cel_list(&attributes)).ok())
+            .flatten();
+        Self { attributes, expression, conditions: Conditions::default() }
+    }
+
+    /// The same, for a phase in which these conditions may be asked about.
+    pub(crate) fn judging(self, conditions: Conditions) -> Self {
+        Self { conditions, ..self }
     }
 
     /// The attributes' values, those that there are.
@@ -42,8 +50,7 @@ impl Plan {
     }
 
     fn batch(&self) -> Option<Vec<(Attribute, Option<Value>)>> {
-        let answer = abi::call_foreign("expr_evaluate", &self.expression?).ok()?;
-        let values = wire::list(answer)?;
+        let values = wire::list(self.expression.as_ref()?.evaluate().ok()?)?;
         if values.len() != self.attributes.len() {
             return None;
         }
@@ -124,7 +131,14 @@ pub(crate) struct HostExchange<'a> {
     request: OnceCell<HeaderMap>,
     response: OnceCell<HeaderMap>,
     batch: OnceCell<Vec<(Attribute, Option<Value>)>>,
+    judged: RefCell<BTreeMap<Expression, Truth>>,
     unreadable: Cell<bool>,
+}
+
+/// What of an exchange outlasts a callback of the proxy's while a request is held.
+pub(crate) struct Kept {
+    request: Option<HeaderMap>,
+    judged: BTreeMap<Expression, Truth>,
 }
 
 impl<'a> HostExchange<'a> {
@@ -135,18 +149,28 @@ impl<'a> HostExchange<'a> {
             request: OnceCell::new(),
             response: OnceCell::new(),
             batch: OnceCell::new(),
+            judged: RefCell::default(),
             unreadable: Cell::new(false),
         }
     }
 
-    /// The same exchange, with request headers that were read before.
-    pub(crate) fn with_request(self, request: HeaderMap) -> Self {
-        Self { request: OnceCell::from(request), ..self }
+    /// The same exchange, with what was kept of it.
+    pub(crate) fn with(self, kept: Kept) -> Self {
+        let request = kept.request.map(OnceCell::from).unwrap_or_default();
+        Self { request, judged: RefCell::new(kept.judged), ..self }
     }
 
-    /// The request headers, if anybody asked for them.
-    pub(crate) fn into_request(self) -> Option<HeaderMap> {
-        self.request.into_inner()
+    /// What is known by now.
+    pub(crate) fn into_kept(self) -> Kept {
+        Kept { request: self.request.into_inner(), judged: self.judged.into_inner() }
+    }
+
+    /// Judges every condition, before the request waits for what comes in another's callback: the proxy evaluates over
+    /// the exchange whose callback it runs, whichever context is effective.
+    pub(crate) fn judge_all(&self) {
+        for expression in self.plan.conditions.expressions() {
+            self.holds(expression);
+        }
     }
 
     /// Whether the proxy failed to give headers that it must have in this phase.
@@ -186,6 +210,15 @@ impl Exchange for HostExchange<'_> {
         }
         let batch = self.batch.get_or_init(|| self.plan.fetch());
         batch.iter().find(|(other, _)| *other == attribute).and_then(|(_, value)| value.clone())
+    }
+
+    fn holds(&self, expression: &Expression) -> Truth {
+        let known = self.judged.borrow().get(expression).copied();
+        known.unwrap_or_else(|| {
+            let truth = self.plan.conditions.judge(expression);
+            self.judged.borrow_mut().insert(expression.clone(), truth);
+            truth
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! In reading order: [`root`](self) configures and does the filter's chores, [`stream`](self) is one exchange and
 //! [`passage`](self) plays it, [`waiting`](self) are those that are held; [`apply`](self) is the one place where effects
-//! happen; below them `exchange` reads, `world` answers the ports, `metrics` counts; `wire` and `abi`
+//! happen; below them `exchange` reads, `cel` has the proxy judge, `world` answers the ports, `metrics` counts; `wire` and `abi`
 //! know the bytes.
 //!
 //! The SDK dispatches callbacks to contexts; its own wrappers of host calls are not used, as they panic on a status
@@ -13,6 +13,7 @@
 mod abi;
 mod answer;
 mod apply;
+mod cel;
 mod exchange;
 mod logger;
 mod metrics;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use filter_core::outcome::GrpcStatus;
-use filter_core::{Answer, Edit, Filter, HeaderMap, Outcome, Phase, Reply, Verdict, View};
+use filter_core::{Answer, Edit, Filter, Outcome, Phase, Reply, Verdict, View};
 use proxy_wasm::types::Action;
 
 use crate::abi::{self, Map};
-use crate::exchange::HostExchange;
+use crate::exchange::{HostExchange, Kept};
 use crate::root::Plugin;
 use crate::{apply, world};
 
@@ -37,8 +37,8 @@ enum State {
 /// A request that waits.
 struct Held {
     awaited: Awaited,
-    /// The headers as they came, if they were read.
-    request: Option<HeaderMap>,
+    /// The headers as they came, if they were read, and what was judged of them.
+    kept: Kept,
     /// The edits since.
     edits: Vec<Edit>,
 }
@@ -122,10 +122,7 @@ impl<F: Filter> Passage<F> {
                 return;
             }
         };
-        let mut exchange = HostExchange::new(&plugin.request, Phase::Request);
-        if let Some(request) = held.request {
-            exchange = exchange.with_request(request);
-        }
+        let exchange = HostExchange::new(&plugin.request, Phase::Request).with(held.kept);
         let view = View::new(&exchange, Phase::Request, &held.edits);
         let outcome = plugin.filter.on_answer(&view, answer, &mut self.memo, &world::ports());
         if self.conclude(plugin, exchange, held.edits, outcome, room) == Action::Continue
@@ -148,6 +145,9 @@ impl<F: Filter> Passage<F> {
             if exchange.unreadable() {
                 return self.fault("headers_unreadable");
             }
+            if matches!(outcome.verdict, Verdict::Hold(_)) {
+                exchange.judge_all();
+            }
             let view = View::new(&exchange, Phase::Request, &edits);
             let editable = (!outcome.edits.is_empty()).then(|| (Map::Request, view.request()));
             if apply::effects(&outcome, &plugin.stats, editable).is_err() {
@@ -166,8 +166,7 @@ impl<F: Filter> Passage<F> {
                 }),
             };
             if let Some(awaited) = awaited {
-                let request = exchange.into_request();
-                self.state = State::Held(Held { awaited, request, edits });
+                self.state = State::Held(Held { awaited, kept: exchange.into_kept(), edits });
                 return Action::Pause;
             }
             let view = View::new(&exchange, Phase::Request, &edits);

@@ -9,6 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use crate::abi::{self, Buffer};
+use crate::cel::Conditions;
 use crate::exchange::Plan;
 use crate::metrics::Stats;
 use crate::stream::Stream;
@@ -137,6 +138,7 @@ fn configure<F: Filter>(size: usize) -> Result<Plugin<F>, Invalid> {
     };
     let mut metrics = Metrics::default();
     let filter = F::configure(&document, &mut metrics)?;
+    let conditions = Conditions::compile(&filter)?;
     let period = filter.period().map(|period| {
         // Zero would mean never.
         u32::try_from(period.as_millis()).unwrap_or(u32::MAX).max(1)
@@ -151,7 +153,7 @@ fn configure<F: Filter>(size: usize) -> Result<Plugin<F>, Invalid> {
     Ok(Plugin {
         waiting: Waiting::new(ticking),
         errands: RefCell::default(),
-        request: Plan::of(&filter, Phase::Request),
+        request: Plan::of(&filter, Phase::Request).judging(conditions),
         response: Plan::of(&filter, Phase::Response),
         log: Plan::of(&filter, Phase::Log),
         stats: Stats::new(metrics),

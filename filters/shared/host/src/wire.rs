@@ -1,6 +1,7 @@
 //! The encodings of the ABI: header maps and lists, attribute values, two protobuf messages. Pure.
 
 use filter_core::headers::{Field, HeaderMap};
+use filter_core::matching::Truth;
 use filter_core::view::{Kind, Value};
 
 /// Reads a header map: a count, the sizes of each name and value, then the names and values, each ended by a zero
@@ -68,6 +69,15 @@ pub(crate) fn value(kind: Kind, bytes: Vec<u8>) -> Option<Value> {
     match kind {
         Kind::Text => Some(Value::Text(bytes)),
         Kind::Number => Some(Value::Number(i64::from_le_bytes(*bytes.first_chunk()?))),
+    }
+}
+
+/// What a condition yielded, a boolean being one byte.
+pub(crate) fn truth(bytes: &[u8]) -> Truth {
+    match bytes {
+        [0] => Truth::False,
+        [1] => Truth::True,
+        _ => Truth::Unknown,
     }
 }
 
@@ -174,6 +184,7 @@ mod tests {
         fn no_bytes_break_a_reader(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = verify_signature_result(&bytes);
             let _ = list(bytes.clone());
+            prop_assert_eq!(truth(&bytes) == Truth::True, bytes == [1]);
             let _ = value(Kind::Number, bytes.clone());
             if let Some(map) = header_map(bytes) {
                 prop_assert!(map.iter().count() <= 25);

@@ -8,12 +8,13 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use filter_core::cells::{Step, update};
+use filter_core::matching::Truth;
 use filter_core::metrics::Family;
 use filter_core::outcome::GrpcStatus;
 use filter_core::ports::PublicKey;
 use filter_core::{
-    Answer, Attribute, Callout, Chores, Count, Edit, Errand, Filter, HeaderName, Invalid, Metrics,
-    Outcome, Phase, Ports, Publication, Reply, Verdict, View,
+    Answer, Attribute, Callout, Chores, Count, Edit, Errand, Expression, Filter, HeaderName,
+    Invalid, Metrics, Outcome, Phase, Ports, Publication, Reply, Stated, Verdict, View,
 };
 use proptest::prelude::*;
 
@@ -24,6 +25,9 @@ struct Script {
     next: usize,
     /// What the plugin did.
     acts: Vec<Act>,
+    /// The expressions that were compiled, and the tokens of those that are kept.
+    expressions: Vec<String>,
+    tokens: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +82,7 @@ mod plugin {
 
 /// The proxy's side of the ABI.
 mod proxy {
-    use super::{Act, act, answer, plugin};
+    use super::{Act, SCRIPT, act, answer, plugin};
 
     /// Hands bytes over as the proxy does; says OK with a null pointer when they are empty and start badly.
     unsafe fn give(bytes: &[u8], data: *mut *mut u8, size: *mut usize) {
@@ -186,7 +190,22 @@ mod proxy {
             name: *const u8, name_size: usize, arguments: *const u8, arguments_size: usize,
             data: *mut *mut u8, size: *mut usize
         ) {
-            unsafe { answer_bytes(data, size) }.0
+            let name = unsafe { std::slice::from_raw_parts(name, name_size) };
+            let given = unsafe { std::slice::from_raw_parts(arguments, arguments_size) }.to_vec();
+            let (status, bytes) = unsafe { answer_bytes(data, size) };
+            SCRIPT.with_borrow_mut(|script| match name {
+                b"expr_create" if status == 0 && bytes.len() == 4 => {
+                    script.expressions.push(String::from_utf8(given).unwrap());
+                    script.tokens.push(bytes);
+                }
+                b"expr_evaluate" => assert!(script.tokens.contains(&given)),
+                b"expr_delete" => {
+                    let at = script.tokens.iter().position(|token| *token == given);
+                    script.tokens.swap_remove(at.unwrap());
+                }
+                _ => {}
+            });
+            status
         }
         proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) { answer().0 }
         proxy_record_metric(id: u32, value: u64) { answer().0 }
@@ -256,6 +275,7 @@ fn callout() -> Callout {
 struct Curious {
     counter: Family,
     histogram: Family,
+    condition: Option<Expression>,
 }
 
 const ATTRIBUTES: [Attribute; 6] = [
@@ -268,7 +288,7 @@ const ATTRIBUTES: [Attribute; 6] = [
 ];
 
 impl Curious {
-    fn ask(view: &View<'_>, ports: &Ports<'_>) -> u64 {
+    fn ask(&self, view: &View<'_>, ports: &Ports<'_>) -> u64 {
         let mut sum = u64::from(view.request().method().first().copied().unwrap_or_default());
         for headers in [view.request(), view.response()] {
             for name in [":path", "x-owned", "cookie"] {
@@ -287,6 +307,9 @@ impl Curious {
         let _ = update(ports.cells, b"cell", 3, |held| {
             Step::Replace(held.unwrap_or_default().to_vec(), held.is_some())
         });
+        if let Some(condition) = &self.condition {
+            sum += u64::from(view.holds(condition) == Truth::True);
+        }
         sum
     }
 
@@ -334,7 +357,15 @@ impl Filter for Curious {
             return Err(Invalid::at("/x", "no zero", "a zero"));
         }
         let counter = metrics.counter("counter", vec![]).unwrap();
-        Ok(Self { counter, histogram: metrics.histogram("histogram", vec![]).unwrap() })
+        // Without a condition, so that a proxy that compiles nothing does not refuse each configuration.
+        let condition = (document.first() == Some(&1)).then(|| Expression::parse("true").unwrap());
+        let histogram = metrics.histogram("histogram", vec![]).unwrap();
+        Ok(Self { counter, histogram, condition })
+    }
+
+    fn expressions(&self) -> Vec<Stated> {
+        let stated = |expression| Stated { pointer: "/condition".to_owned(), expression };
+        self.condition.clone().map(stated).into_iter().collect()
     }
 
     fn attributes(&self, _: Phase) -> Vec<Attribute> {
@@ -342,7 +373,7 @@ impl Filter for Curious {
     }
 
     fn on_request(&self, view: &View<'_>, memo: &mut u64, ports: &Ports<'_>) -> Outcome {
-        *memo = Self::ask(view, ports);
+        *memo = self.ask(view, ports);
         self.answer(*memo)
     }
 
@@ -356,15 +387,15 @@ impl Filter for Curious {
         if let Answer::Response { headers, body } = answer {
             *memo += headers.iter().count() as u64 + body.len() as u64;
         }
-        self.answer(*memo / 2 + Self::ask(view, ports))
+        self.answer(*memo / 2 + self.ask(view, ports))
     }
 
     fn on_response(&self, view: &View<'_>, memo: &mut u64, ports: &Ports<'_>) -> Outcome {
-        self.answer(*memo + Self::ask(view, ports))
+        self.answer(*memo + self.ask(view, ports))
     }
 
     fn on_log(&self, view: &View<'_>, memo: &mut u64, ports: &Ports<'_>) -> Outcome {
-        self.answer(*memo + Self::ask(view, ports))
+        self.answer(*memo + self.ask(view, ports))
     }
 
     fn period(&self) -> Option<Duration> {
@@ -409,6 +440,9 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let pair =
         (name.prop_map(|name| name.as_bytes().to_vec()), prop::collection::vec(any::<u8>(), 0..6));
     prop_oneof![
+        // What a condition yields, and a token of one.
+        (0_u8..3).prop_map(|byte| vec![byte]),
+        any::<[u8; 4]>().prop_map(Vec::from),
         prop::collection::vec(any::<u8>(), 0..24),
         prop::collection::vec(pair, 0..6).prop_map(|pairs| encoded(&pairs)),
         Just(Vec::new()),
@@ -482,6 +516,8 @@ fn play(answers: Vec<(u32, Vec<u8>)>, configured: usize) -> Vec<Act> {
     plugin::proxy_on_log(stream);
     plugin::proxy_on_delete(stream);
     plugin::proxy_on_delete(root);
+    let kept = SCRIPT.with_borrow(|script| script.tokens.clone());
+    assert!(kept.is_empty(), "the proxy keeps expressions of a plugin that is gone: {kept:?}");
     acts
 }
 
@@ -511,4 +547,12 @@ fn edits_that_change_nothing_are_not_made() {
     let acts = play(vec![(0, encoded(&[method, owned]))], 0);
     assert!(acts.iter().any(|act| matches!(act, Act::HeadersRead { .. })));
     assert!(!acts.iter().any(|act| matches!(act, Act::HeaderEdited { .. })), "{acts:?}");
+}
+
+#[test]
+fn a_condition_is_compiled_by_itself_and_then_as_one_that_yields_a_boolean() {
+    // The configuration is `\x01`, with a condition; the token of an expression is the other answer.
+    play(vec![(0, vec![1]), (0, vec![7, 0, 0, 0])], 1);
+    let compiled = SCRIPT.with_borrow(|script| script.expressions.clone());
+    assert_eq!(compiled[..2], ["true", "(true\n) ? true : false"]);
 }

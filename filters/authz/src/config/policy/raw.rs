@@ -53,6 +53,7 @@ pub(in crate::config) struct RawRule {
     pub(super) from: Option<NonEmpty<Object<RawFrom>>>,
     pub(super) to: Option<NonEmpty<Object<RawTo>>>,
     pub(super) when: Option<NonEmpty<Object<RawCondition>>>,
+    pub(super) condition: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
