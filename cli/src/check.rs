@@ -1,5 +1,6 @@
 //! Whether a filter takes a configuration.
 
+use std::fmt;
 use std::path::Path;
 
 use authz::Authz;
@@ -47,41 +48,83 @@ impl FilterName {
     }
 }
 
-/// Configures the filter with the text of a file. Yields how many metric series it would declare, or the line that the
-/// module would log.
-pub(crate) fn check(filter: FilterName, file: &Path, text: &[u8]) -> Result<usize, String> {
+/// What a valid configuration makes of a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// How many metric series it would declare.
+    series: usize,
+    /// How many conditions in CEL it has: whether those compile, only a proxy can say.
+    conditions: usize,
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} metric series", self.series)?;
+        match self.conditions {
+            0 => Ok(()),
+            1 => write!(f, "; 1 condition in CEL, which the proxy alone can judge"),
+            more => write!(f, "; {more} conditions in CEL, which the proxy alone can judge"),
+        }
+    }
+}
+
+/// Configures the filter with the text of a file. Yields what it is then, or the line that the module would log.
+pub(crate) fn check(filter: FilterName, file: &Path, text: &[u8]) -> Result<Checked, String> {
     let checked = document::json(file, text).and_then(|document| match filter {
-        FilterName::Authz => series::<Authz>(&document),
-        FilterName::Canary => series::<Canary>(&document),
-        FilterName::Ratelimit => series::<RateLimit>(&document),
-        FilterName::Telemetry => series::<Telemetry>(&document),
-        FilterName::Suite => series::<Suite>(&document),
+        FilterName::Authz => configured::<Authz>(&document),
+        FilterName::Canary => configured::<Canary>(&document),
+        FilterName::Ratelimit => configured::<RateLimit>(&document),
+        FilterName::Telemetry => configured::<Telemetry>(&document),
+        FilterName::Suite => configured::<Suite>(&document),
     });
     checked.map_err(|invalid| format!("{}: configuration refused {invalid}", filter.as_str()))
 }
 
-fn series<F: Filter>(document: &[u8]) -> Result<usize, Invalid> {
+fn configured<F: Filter>(document: &[u8]) -> Result<Checked, Invalid> {
     let mut metrics = Metrics::default();
-    F::configure(document, &mut metrics)?;
-    Ok(metrics.series())
+    let filter = F::configure(document, &mut metrics)?;
+    Ok(Checked { series: metrics.series(), conditions: filter.expressions().len() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn checked(filter: FilterName, file: &str, text: &str) -> Result<usize, String> {
-        check(filter, Path::new(file), text.as_bytes())
+    fn checked(filter: FilterName, file: &str, text: &str) -> Result<String, String> {
+        check(filter, Path::new(file), text.as_bytes()).map(|checked| checked.to_string())
     }
 
     #[test]
     fn a_valid_configuration_is_told_by_its_series() {
         let json = r#"{"routes":[{"path":"/a/{id}","methods":["GET"]}]}"#;
         let yaml = "# routes\nroutes:\n- path: /a/{id}\n  methods: [GET]\n";
-        assert_eq!(checked(FilterName::Telemetry, "a.json", json), Ok(60));
-        assert_eq!(checked(FilterName::Telemetry, "a.yaml", yaml), Ok(60));
-        assert_eq!(checked(FilterName::Telemetry, "-", yaml), Ok(60));
-        assert_eq!(checked(FilterName::Suite, "-", &format!(r#"{{"telemetry":{json}}}"#)), Ok(60));
+        let sixty = Ok("60 metric series".to_owned());
+        assert_eq!(checked(FilterName::Telemetry, "a.json", json), sixty);
+        assert_eq!(checked(FilterName::Telemetry, "a.yaml", yaml), sixty);
+        assert_eq!(checked(FilterName::Telemetry, "-", yaml), sixty);
+        let suite = format!(r#"{{"telemetry":{json}}}"#);
+        assert_eq!(checked(FilterName::Suite, "-", &suite), sixty);
+    }
+
+    #[test]
+    fn what_only_the_proxy_can_judge_is_told() {
+        let authz = |rules: &str| format!(r#"{{"policies":[{{"name":"a","rules":[{rules}]}}]}}"#);
+        for (rules, told) in [
+            ("{}", "series"),
+            (
+                r#"{"condition":"a("}"#,
+                "series; 1 condition in CEL, which the proxy alone can judge",
+            ),
+            (
+                r#"{"condition":"a"},{"condition":"b"}"#,
+                "series; 2 conditions in CEL, which the proxy alone can judge",
+            ),
+        ] {
+            let checked = checked(FilterName::Authz, "a.json", &authz(rules)).unwrap();
+            assert!(checked.ends_with(told), "{checked}");
+        }
+        let suite = format!(r#"{{"authz":{}}}"#, authz(r#"{"condition":"a"}"#));
+        assert!(checked(FilterName::Suite, "a.json", &suite).unwrap().contains("1 condition"));
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Check { filter, file }) => match document::read(&file) {
             Ok(text) => match check::check(filter, &file, &text) {
-                Ok(series) => Ok(format!("ok: {series} metric series\n")),
+                Ok(checked) => Ok(format!("ok: {checked}\n")),
                 Err(refusal) => Err(Failure::Refused(refusal)),
             },
             Err(error) => {
