@@ -34,7 +34,7 @@ fn every_file_is_accepted_as_it_is() {
             count += 1;
         }
     }
-    assert_eq!(count, 18);
+    assert_eq!(count, 19);
 }
 
 #[test]
@@ -108,6 +108,26 @@ fn authz_keeps_a_tenant_to_its_own() {
     let problem: Value = serde_json::from_slice(&other.body).unwrap();
     assert_eq!(problem["type"], "https://demo.example/problems/not-yours");
     assert_eq!(client.send(&Request::get("/")).unwrap().status, 403);
+}
+
+#[test]
+fn authz_has_envoy_judge_its_conditions() {
+    let (_envoy, mut client) = start("authz-cel");
+    let mut ask = |request: Request| client.send(&request).unwrap().status;
+    let prod = || Request::get("/orders").with("x-env", "prod");
+    assert_eq!(ask(Request::get("/")), 200);
+    assert_eq!(ask(prod().with("x-tier", "3")), 200);
+    assert_eq!(ask(prod().with("x-tier", "2")), 403);
+    assert_eq!(ask(prod()), 403);
+    let mut upload = |size: usize| {
+        let mut request = Request::new("POST", "/upload");
+        request.body = vec![b'a'; size];
+        ask(request)
+    };
+    assert_eq!(upload(5), 200);
+    assert_eq!(upload(2000), 403);
+    // Without a body there is no length to tell.
+    assert_eq!(ask(Request::new("POST", "/upload")), 403);
 }
 
 #[test]
