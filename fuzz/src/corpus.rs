@@ -7,6 +7,8 @@ use cases::CaseFile;
 use filter_core::fixture::MovableClock;
 use serde_json::{Value, json};
 
+use crate::draw::Draw;
+
 /// Whose tokens the targets are about.
 pub(crate) const ISSUER: &str = "https://issuer.example";
 
@@ -28,6 +30,9 @@ pub(crate) const KEYS: [&str; 15] = [
     "es256-stranger",
     "rs256-stranger",
 ];
+
+/// How many of [`KEYS`], from the first, sign and verify in no time: the others take most of it if they are drawn alike.
+const QUICK: usize = 3;
 
 /// How many of [`KEYS`] are in a key set.
 pub(crate) const KNOWN: usize = 13;
@@ -72,6 +77,23 @@ pub(crate) static GOOD: LazyLock<Vec<String>> = LazyLock::new(|| {
     };
     KEYS[..KNOWN].iter().map(mint).collect()
 });
+
+/// A token by each key that is in no key set, otherwise good, with the key's name.
+pub(crate) static FOREIGN: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
+    let mint = |key: &&'static str| {
+        let header = json!({ "alg": algorithm(key), "kid": key.trim_end_matches("-stranger") });
+        let signed =
+            cases::sign(key, header.to_string().as_bytes(), claims().to_string().as_bytes());
+        (*key, signed.expect("a key of the corpus"))
+    };
+    KEYS[KNOWN..].iter().map(mint).collect()
+});
+
+/// One of the first `end` of [`KEYS`], by its position: mostly one that is quick.
+pub(crate) fn any_key(draw: &mut Draw<'_>, end: usize) -> usize {
+    let end = if draw.once_in(16) { end } else { QUICK };
+    draw.below(end)
+}
 
 /// What a good token says.
 pub(crate) fn claims() -> Value {

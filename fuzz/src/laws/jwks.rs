@@ -8,8 +8,8 @@ use filter_core::{Answer, Filter as _, HeaderMap};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
-use super::{bearing, gate, header};
-use crate::corpus::{GOOD, ISSUER, KEYS, KNOWN, claims};
+use super::{bearing, gate};
+use crate::corpus::{FOREIGN, GOOD, ISSUER, KEYS, KNOWN, any_key, claims};
 use crate::draw::Draw;
 use crate::play::{Attributes, Loaded};
 use crate::{bytes, json};
@@ -17,7 +17,7 @@ use crate::{bytes, json};
 const URI: &str = "https://keys.example/set";
 
 pub(crate) fn run(draw: &mut Draw<'_>) {
-    let text = set(draw);
+    let (text, published) = set(draw);
     let world = World::default();
     let configured =
         Loaded::<Authz>::configure(gate(&json!({ "issuer": ISSUER, "jwks": text }), 0).as_bytes());
@@ -27,21 +27,19 @@ pub(crate) fn run(draw: &mut Draw<'_>) {
     let fetching = Loaded::<Authz>::new(&gate(&json!({ "issuer": ISSUER, "jwksUri": URI }), 0));
     fetch(&fetching, &world, &text);
 
-    let which = draw.below(KNOWN);
+    let which = any_key(draw, KNOWN);
     let ask = |filter: &Loaded<Authz>, token: &str| {
         filter.ask(&world, &bearing(token.as_bytes()), &Attributes::new()).admitted()
     };
     let good = (GOOD[which].clone(), holds(&text, KEYS[which]), KEYS[which].starts_with("hs"));
-    let stranger = draw.one(&KEYS[KNOWN..]);
-    let foreign = cases::sign(
-        stranger,
-        header(stranger).to_string().as_bytes(),
-        claims().to_string().as_bytes(),
-    );
-    let foreign = (foreign.expect("a key of the corpus"), false, false);
-    let secret = secret(&text, draw);
-    let guessed = (by_secret(&secret), has_secret(&text, &secret), true);
-    for (token, trusted, by_secret) in [good, foreign, guessed] {
+    let foreign = (draw.one(&FOREIGN).1.clone(), false, false);
+    let mut tokens = vec![good, foreign];
+    let guessed = secret(&text, draw);
+    for secret in published.into_iter().chain([guessed]) {
+        let algorithm = *draw.one(&[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512]);
+        tokens.push((by_secret(&secret, algorithm), has_secret(&text, &secret), true));
+    }
+    for (token, trusted, by_secret) in tokens {
         let fetched = ask(&fetching, &token);
         assert!(trusted || !fetched, "fetched: {token} is believed by {text}");
         assert!(!(by_secret && fetched), "a fetched secret is believed: {text}");
@@ -56,8 +54,8 @@ pub(crate) fn run(draw: &mut Draw<'_>) {
     }
 }
 
-/// The text of a key set, more or less.
-fn set(draw: &mut Draw<'_>) -> String {
+/// The text of a key set, more or less, and a secret that was put into it, if one was: what nobody may publish.
+fn set(draw: &mut Draw<'_>) -> (String, Option<Vec<u8>>) {
     let mut set: Value =
         serde_json::from_str(if draw.once_in(4) { cases::EVERY_JWKS } else { cases::JWKS })
             .expect("a key set of the corpus");
@@ -65,10 +63,21 @@ fn set(draw: &mut Draw<'_>) -> String {
         // One key, for speed and aim.
         let every: Value =
             serde_json::from_str(cases::EVERY_JWKS).expect("a key set of the corpus");
-        set = json!({ "keys": [every["keys"][draw.below(KNOWN)]] });
+        set = json!({ "keys": [every["keys"][any_key(draw, KNOWN)]] });
     }
     for _ in 0..draw.below(6) {
         json::change(&mut set, draw);
+    }
+    let published = draw.once_in(2).then(|| [vec![b's'; 64], draw.bytes(16)].concat());
+    let keys = set.get_mut("keys").and_then(Value::as_array_mut);
+    if let (Some(secret), Some(keys)) = (&published, keys) {
+        let mut key = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode(secret) });
+        for (name, value) in [("kid", "published"), ("alg", "HS256"), ("use", "sig")] {
+            if draw.once_in(3) {
+                key[name] = value.into();
+            }
+        }
+        keys.insert(draw.below(keys.len() + 1), key);
     }
     let mut text = if draw.once_in(4) { json::respelt(&set) } else { set.to_string() };
     match draw.below(8) {
@@ -76,7 +85,7 @@ fn set(draw: &mut Draw<'_>) -> String {
         7 => text = String::from_utf8_lossy(&draw.bytes(512)).into_owned(),
         _ => {}
     }
-    text
+    (text, published)
 }
 
 /// Lets the filter fetch the set.
@@ -142,10 +151,11 @@ fn has_secret(text: &str, secret: &[u8]) -> bool {
 }
 
 /// A token signed with a secret.
-fn by_secret(secret: &[u8]) -> String {
+fn by_secret(secret: &[u8], algorithm: Algorithm) -> String {
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let message = format!("{}.{}", part(json!({ "alg": "HS256" })), part(claims()));
+    let message =
+        format!("{}.{}", part(json!({ "alg": format!("{algorithm:?}") })), part(claims()));
     let key = EncodingKey::from_secret(secret);
-    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256);
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm);
     format!("{message}.{}", signature.expect("a signature"))
 }
