@@ -59,30 +59,43 @@ pub(crate) struct Form {
     body: Body,
 }
 
+/// How proofs may be signed: with all that has a public key.
+const PROOFS: &str = "ES256 ES384 ES512 EdDSA PS256 PS384 PS512 RS256 RS384 RS512";
+
 /// The ways to prove who asks that there are, for challenges.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Methods {
-    /// Whether somebody's tokens are believed.
-    pub(crate) tokens: bool,
+    /// Whether somebody's tokens are believed from whoever has them.
+    pub(crate) bearers: bool,
+    /// Whether somebody's tokens may be bound to keys (RFC 9449).
+    pub(crate) proofs: bool,
     /// Whether somebody has an API key.
     pub(crate) api_keys: bool,
 }
 
 impl Methods {
+    /// Whether somebody's tokens are believed.
+    pub(crate) fn tokens(self) -> bool {
+        self.bearers || self.proofs
+    }
+
     /// The values of `www-authenticate`. The realm is a constant, so that no client can write into it.
     fn challenges(self, challenge: Challenge, scopes: Option<&str>) -> Vec<String> {
         let scope = scopes.map(|scopes| format!(", scope=\"{scopes}\"")).unwrap_or_default();
         let bearer = |error: &str| format!("Bearer realm=\"outrigger\"{error}{scope}");
+        // RFC 9449 §7.1.
+        let dpop =
+            |error: &str| format!("DPoP realm=\"outrigger\"{error}{scope}, algs=\"{PROOFS}\"");
+        let token = |error: &str| {
+            let bearer = self.bearers.then(|| bearer(error));
+            bearer.into_iter().chain(self.proofs.then(|| dpop(error)))
+        };
         // No scheme is registered for API keys, and a 401 must name one (RFC 9110 §15.5.2).
         let api_key = || r#"ApiKey realm="outrigger""#.to_owned();
         match challenge {
-            Challenge::Any => {
-                let tokens = self.tokens.then(|| bearer(""));
-                tokens.into_iter().chain(self.api_keys.then(api_key)).collect()
-            }
-            Challenge::Token(error) => {
-                vec![bearer(&format!(", error=\"{error}\""))]
-            }
+            Challenge::Any => token("").chain(self.api_keys.then(api_key)).collect(),
+            Challenge::Token(error) => token(&format!(", error=\"{error}\"")).collect(),
+            Challenge::Proof => vec![dpop(", error=\"invalid_dpop_proof\"")],
             Challenge::ApiKey => vec![api_key()],
         }
     }
@@ -206,7 +219,7 @@ fn problem(
 mod tests {
     use super::*;
 
-    const METHODS: Methods = Methods { tokens: true, api_keys: false };
+    const METHODS: Methods = Methods { bearers: true, proofs: false, api_keys: false };
 
     fn form(text: &str) -> Form {
         serde_json::from_str::<RawForm>(text).unwrap().compile("/deny").unwrap()

@@ -44,7 +44,11 @@ pub(crate) struct Configuration {
 impl Configuration {
     /// By what credentials it can be proven who asks.
     pub(crate) fn methods(&self) -> Methods {
-        Methods { tokens: !self.issuers.is_empty(), api_keys: !self.api_keys.is_empty() }
+        Methods {
+            bearers: self.issuers.take_bearers(),
+            proofs: self.issuers.take_proofs(),
+            api_keys: !self.api_keys.is_empty(),
+        }
     }
 }
 

@@ -176,6 +176,8 @@ impl Authz {
     ) -> Vec<Edit> {
         let mut edits = self.issuers.edits(token);
         edits.extend(self.api_keys.edit(key));
+        let proof = token.and_then(|token| self.issuers.proof_header(token));
+        edits.extend(proof.map(Edit::Remove));
         let token = token.into_iter().flat_map(|token| self.issuers.emptied(token));
         let key = key.into_iter().flat_map(|key| self.api_keys.emptied(key));
         edits.extend(token::emptied(token.chain(key), headers));

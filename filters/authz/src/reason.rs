@@ -40,8 +40,16 @@ pub enum Reason {
     TokenLifetime,
     /// The token was taken back.
     TokenRevoked,
-    /// The token is not bound to the certificate that its sender shows.
+    /// The token is not bound to the certificate that its sender shows, or to any key.
     TokenBinding,
+    /// The token is bound to a key, and nothing proves that its sender has it.
+    DpopMissing,
+    /// What should prove that the sender has the key does not, here and now.
+    DpopInvalid,
+    /// What proves it was seen before.
+    DpopReplayed,
+    /// Whether what proves it was seen before cannot be told.
+    DpopUnavailable,
     /// There is more than one API key.
     ApiKeyRepeated,
     /// The API key is nobody's.
@@ -72,6 +80,10 @@ impl decision::Reason for Reason {
         Self::TokenLifetime,
         Self::TokenRevoked,
         Self::TokenBinding,
+        Self::DpopMissing,
+        Self::DpopInvalid,
+        Self::DpopReplayed,
+        Self::DpopUnavailable,
         Self::ApiKeyRepeated,
         Self::ApiKeyUnknown,
         Self::KeysUnavailable,
@@ -98,6 +110,10 @@ impl decision::Reason for Reason {
             Self::TokenLifetime => "token_lifetime",
             Self::TokenRevoked => "token_revoked",
             Self::TokenBinding => "token_binding",
+            Self::DpopMissing => "dpop_missing",
+            Self::DpopInvalid => "dpop_invalid",
+            Self::DpopReplayed => "dpop_replayed",
+            Self::DpopUnavailable => "dpop_unavailable",
             Self::ApiKeyRepeated => "api_key_repeated",
             Self::ApiKeyUnknown => "api_key_unknown",
             Self::KeysUnavailable => "keys_unavailable",
@@ -136,6 +152,8 @@ pub(crate) enum Challenge {
     Any,
     /// Another token, and what is wrong with this one (RFC 6750 §3.1).
     Token(&'static str),
+    /// Another proof that the client has the key that its token is bound to (RFC 9449 §7.1).
+    Proof,
     /// Another API key.
     ApiKey,
 }
@@ -152,7 +170,7 @@ impl Reason {
                 (403, GrpcStatus::PermissionDenied, Some(Challenge::Token("insufficient_scope")))
             }
             Self::Unauthenticated => (401, GrpcStatus::Unauthenticated, Some(Challenge::Any)),
-            Self::KeysUnavailable => (503, GrpcStatus::Unavailable, None),
+            Self::KeysUnavailable | Self::DpopUnavailable => (503, GrpcStatus::Unavailable, None),
             Self::TokenRepeated
             | Self::TokenMalformed
             | Self::TokenAlgorithm
@@ -166,6 +184,9 @@ impl Reason {
             | Self::TokenRevoked
             | Self::TokenBinding => {
                 (401, GrpcStatus::Unauthenticated, Some(Challenge::Token("invalid_token")))
+            }
+            Self::DpopMissing | Self::DpopInvalid | Self::DpopReplayed => {
+                (401, GrpcStatus::Unauthenticated, Some(Challenge::Proof))
             }
             Self::ApiKeyRepeated | Self::ApiKeyUnknown => {
                 (401, GrpcStatus::Unauthenticated, Some(Challenge::ApiKey))

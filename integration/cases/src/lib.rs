@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use token::{EVERY_JWKS, JWKS, Token, sign};
+pub use token::{EVERY_JWKS, JWKS, Proof, Token, sign};
 
 /// One file of the corpus.
 #[derive(Clone, Debug, Deserialize)]
@@ -95,6 +95,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// A token to mint for `Authorization: Bearer`.
     pub bearer: Option<Token>,
+    /// A proof that goes with `bearer`, which is then sent in the scheme `DPoP`.
+    pub dpop: Option<Proof>,
     /// Tokens to mint for other places: `${NAME}` in the path or in a header's value stands for the one of that name.
     pub tokens: BTreeMap<String, Token>,
 }
@@ -107,6 +109,7 @@ impl Default for Request {
             host: "demo.example".to_owned(),
             headers: Vec::new(),
             bearer: None,
+            dpop: None,
             tokens: BTreeMap::new(),
         }
     }
@@ -126,7 +129,7 @@ impl Request {
     /// # Errors
     /// When a token names a key that is not there.
     pub fn minted(&self, now: u64) -> Result<Self, String> {
-        let mut minted = Self { bearer: None, tokens: BTreeMap::new(), ..self.clone() };
+        let mut minted = Self { bearer: None, dpop: None, tokens: BTreeMap::new(), ..self.clone() };
         for (name, token) in &self.tokens {
             let (name, token) = (format!("${{{name}}}"), token.mint(now)?);
             minted.path = minted.path.replace(&name, &token);
@@ -135,8 +138,15 @@ impl Request {
             }
         }
         if let Some(token) = &self.bearer {
-            let value = format!("Bearer {}", token.mint(now)?);
-            minted.headers.push(("authorization".to_owned(), value));
+            let token = token.mint(now)?;
+            let scheme = if self.dpop.is_some() { "DPoP" } else { "Bearer" };
+            minted.headers.push(("authorization".to_owned(), format!("{scheme} {token}")));
+            if let Some(proof) = &self.dpop {
+                let path = self.path.split('?').next().unwrap_or_default();
+                let uri = format!("http://{}{path}", self.host);
+                let proof = proof.mint(&token, &self.method, &uri, now)?;
+                minted.headers.push(("dpop".to_owned(), proof));
+            }
         }
         Ok(minted)
     }

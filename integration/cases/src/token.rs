@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::signer::Signer;
 
@@ -65,6 +66,55 @@ impl Token {
         let token = compact(&key, part(header).as_bytes(), part(claims).as_bytes())?;
         Ok(if self.forged { forged(&token) } else { token })
     }
+}
+
+/// A proof that who sends a token has a key (RFC 9449 §4.2).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// The key, as [`Token::key`] names it.
+    pub key: String,
+    /// Members of the header, over `typ`, `alg` and `jwk`; null removes one.
+    #[serde(default)]
+    pub header: Map<String, Value>,
+    /// The claims, over those that make it good for its request, `htm`, `htu`, `iat` and `ath`; null removes one.
+    #[serde(default)]
+    pub claims: Map<String, Value>,
+}
+
+impl Proof {
+    /// The proof for this token, method and URI, made at `now` (seconds since the epoch).
+    ///
+    /// # Errors
+    /// When the key is none of those listed, or has no public half in [`EVERY_JWKS`].
+    pub fn mint(&self, token: &str, method: &str, uri: &str, now: u64) -> Result<String, String> {
+        let key = Signer::of(&self.key)?;
+        let set: Value = serde_json::from_str(EVERY_JWKS).map_err(|error| error.to_string())?;
+        let keys = set.get("keys").and_then(Value::as_array).into_iter().flatten();
+        let own = keys
+            .filter_map(Value::as_object)
+            .find(|own| own.get("kid") == Some(&self.key.as_str().into()));
+        let own = own.ok_or_else(|| format!("no public key `{}` in the corpus", self.key))?;
+        let public = ["kty", "crv", "x", "y", "n", "e"];
+        let jwk: Map<String, Value> =
+            own.clone().into_iter().filter(|(name, _)| public.contains(&name.as_str())).collect();
+        let header = json!({ "typ": "dpop+jwt", "alg": key.algorithm(), "jwk": jwk });
+        let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(token));
+        let claims = json!({ "htm": method, "htu": uri, "iat": now, "ath": hash });
+        let (header, claims) = (changed(header, &self.header), changed(claims, &self.claims));
+        compact(&key, header.as_bytes(), claims.as_bytes())
+    }
+}
+
+/// The document with these members instead of its own; null removes one.
+fn changed(mut document: Value, changes: &Map<String, Value>) -> String {
+    if let Some(members) = document.as_object_mut() {
+        for (name, value) in changes {
+            members.insert(name.clone(), value.clone());
+        }
+        members.retain(|_, value| !value.is_null());
+    }
+    document.to_string()
 }
 
 /// A token of these bytes in compact serialization, be they JSON or not, signed with the key of that name.

@@ -11,10 +11,10 @@ use filter_core::{HeaderName, Invalid};
 
 use super::raw::objects;
 use crate::token::{
-    Algorithm, ClaimPath, Issuer, Issuers, Limits, NamedKey, Place, Prefix, Revocation,
+    Algorithm, ClaimPath, Dpop, Issuer, Issuers, Limits, NamedKey, Place, Prefix, Revocation,
     Revocations, Source, Validity,
 };
-use raw::{AlgorithmName, RawClaimHeader, RawHeader, RawRevocation};
+use raw::{AlgorithmName, RawClaimHeader, RawDpop, RawHeader, RawRevocation};
 pub(super) use raw::{RawCache, RawIssuer};
 
 /// Compiles all rules.
@@ -81,12 +81,19 @@ fn issuer(
         let found = "one of `outputClaimToHeaders`";
         return Err(Invalid::at(at("outputPayloadToHeader"), expected, found));
     }
+    let dpop = raw.dpop.map(|Object(raw)| dpop(raw, &at("dpop"))).transpose()?;
+    if places.is_empty() {
+        places = Place::usual();
+    }
+    if dpop.is_some() && !places.contains(&Place::of_proven()) {
+        places.push(Place::of_proven());
+    }
     let validity = Validity::default();
     let issuer = Issuer {
         name: raw.issuer.0,
         audiences: strings(raw.audiences, |name| name.0),
         algorithms,
-        places: if places.is_empty() { Place::usual() } else { places },
+        places,
         validity: Validity {
             skew: match raw.clock_skew {
                 Some(skew) => seconds(skew, &at("clockSkew"))?,
@@ -99,6 +106,7 @@ fn issuer(
         },
         revocations: revocations(raw.revoked, &at("revoked"))?,
         bound: raw.require_certificate_binding,
+        dpop,
         words: strings(raw.space_delimited_claims, |name| name.0).into(),
         claim_headers,
         payload_header,
@@ -207,6 +215,19 @@ fn revocations(
         });
     }
     Ok(all.into_iter().collect())
+}
+
+fn dpop(raw: RawDpop, pointer: &str) -> Result<Dpop, Invalid> {
+    /// How old a proof may be where nobody says: long enough for clocks that are a little off, as §11.1 has it.
+    const USUAL: i64 = 60;
+    /// Longer, and the memory of proofs would fill up.
+    const LONGEST: i64 = 3600;
+    let pointer = format!("{pointer}/maxAge");
+    let max_age = raw.max_age.map_or(Ok(USUAL), |age| seconds(age, &pointer))?;
+    if !(1..=LONGEST).contains(&max_age) {
+        return Err(Invalid::at(pointer, "1 s to 1 h", format!("{max_age} s")));
+    }
+    Ok(Dpop { required: raw.required, max_age })
 }
 
 fn seconds(Span(span): Span, pointer: &str) -> Result<i64, Invalid> {

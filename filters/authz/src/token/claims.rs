@@ -42,7 +42,8 @@ impl Claims {
         Self { members: Rc::clone(&self.members), words: Rc::clone(words) }
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    /// A text of this name.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.members.get(name)?.as_str()
     }
 
@@ -83,6 +84,13 @@ impl Claims {
     /// `iat`.
     pub(crate) fn issued_at(&self) -> Option<i64> {
         self.date("iat", f64::floor)
+    }
+
+    /// `cnf.jkt`: the hash of the key that the token is bound to (RFC 9449 §6.1), as it is written. What is no text is
+    /// one that no key has.
+    pub(crate) fn key_thumbprint(&self) -> Option<&str> {
+        let thumbprint = self.members.get("cnf")?.get("jkt")?;
+        Some(thumbprint.as_str().unwrap_or_default())
     }
 
     /// `cnf.x5t#S256`: the hash of the certificate that the token is bound to (RFC 8705 §3.1), as it is written.

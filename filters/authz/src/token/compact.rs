@@ -31,9 +31,27 @@ impl<'a> Compact<'a> {
     /// Takes a token apart.
     ///
     /// # Errors
-    /// When it is not three parts of base64url without padding, when its header is not one of a JWT, or demands an
-    /// extension (`crit`; this filter has none), or when the algorithm is not one of ours.
+    /// When it is not three parts of base64url without padding, when its header is not one of a JWT (`typ` being absent, `JWT`
+    /// or, by RFC 9068 §2.1, `at+jwt`), or demands an extension (`crit`; this filter has none), or when the algorithm is not one of ours.
     pub(crate) fn parse(token: &'a [u8]) -> Result<Self, Reason> {
+        Self::of_type(token, |kind| matches!(kind, None | Some("jwt" | "at+jwt")))
+            .map(|(own, _)| own)
+    }
+
+    /// Takes a DPoP proof apart (RFC 9449 §4.2), and gives its header, in which its key is.
+    ///
+    /// # Errors
+    /// As [`Compact::parse`], but for the type.
+    pub(crate) fn parse_proof(proof: &'a [u8]) -> Result<(Self, Map<String, Value>), Reason> {
+        Self::of_type(proof, |kind| kind == Some("dpop+jwt"))
+    }
+
+    /// Takes a token apart whose `typ`, in lower case and without `application/` (RFC 7515 §4.1.9), will do (RFC 8725
+    /// §3.11).
+    fn of_type(
+        token: &'a [u8],
+        will_do: fn(Option<&str>) -> bool,
+    ) -> Result<(Self, Map<String, Value>), Reason> {
         let token = Some(token)
             .filter(|token| token.len() <= MAX_LENGTH)
             .and_then(|token| std::str::from_utf8(token).ok())
@@ -45,14 +63,16 @@ impl<'a> Compact<'a> {
         }
         let header = json::object(&decoded(header)?).map_err(|_| Reason::TokenMalformed)?;
         // RFC 7797 §7: no JWT has `b64`, which changes what is signed.
-        if ["crit", "b64"].iter().any(|name| header.contains_key(*name)) || !is_jwt(&header)? {
+        let kind = text(&header, "typ")?.map(str::to_ascii_lowercase);
+        let kind = kind.as_deref().map(|kind| kind.strip_prefix("application/").unwrap_or(kind));
+        if ["crit", "b64"].iter().any(|name| header.contains_key(*name)) || !will_do(kind) {
             return Err(Reason::TokenMalformed);
         }
         let kid = text(&header, "kid")?.map(str::to_owned);
         let algorithm = text(&header, "alg")?.ok_or(Reason::TokenMalformed)?;
         let algorithm = Algorithm::named(algorithm).ok_or(Reason::TokenAlgorithm)?;
         let signature = decoded(signature_text)?;
-        Ok(Self { algorithm, kid, message, signature_text, signature, payload })
+        Ok((Self { algorithm, kid, message, signature_text, signature, payload }, header))
     }
 
     /// The payload's members. Ask only when the signature is good.
@@ -67,17 +87,6 @@ impl<'a> Compact<'a> {
 /// Strict base64url: no padding, no other alphabet, no stray bits, so that every value has one text.
 pub(crate) fn decoded(part: &str) -> Result<Vec<u8>, Reason> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Reason::TokenMalformed)
-}
-
-/// Whether `typ` leaves this a JWT (RFC 8725 §3.11): absent, `JWT`, or `at+jwt` (RFC 9068 §2.1), in any case, with or
-/// without `application/` (RFC 7515 §4.1.9).
-fn is_jwt(header: &Map<String, Value>) -> Result<bool, Reason> {
-    let Some(kind) = text(header, "typ")? else {
-        return Ok(true);
-    };
-    let kind = kind.to_ascii_lowercase();
-    let kind = kind.strip_prefix("application/").unwrap_or(&kind);
-    Ok(matches!(kind, "jwt" | "at+jwt"))
 }
 
 fn text<'a>(header: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Reason> {

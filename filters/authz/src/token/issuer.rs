@@ -8,6 +8,7 @@ use filter_core::{Attribute, HeaderName, View};
 
 use super::algorithm::Algorithm;
 use super::claims::{ClaimPath, Claims};
+use super::dpop::Dpop;
 use super::place::Place;
 use super::revocation::Revocations;
 use super::validity::Validity;
@@ -30,6 +31,8 @@ pub(crate) struct Issuer {
     pub(crate) revocations: Revocations,
     /// Whether a token must name the certificate that its sender shows (RFC 8705 §3).
     pub(crate) bound: bool,
+    /// How its tokens may be bound to keys of clients (RFC 9449); `None` if that is not looked at.
+    pub(crate) dpop: Option<Dpop>,
     /// The claims that are lists of words, besides `scope` and `permission`.
     pub(crate) words: Rc<[String]>,
     /// The headers to write claims into.

@@ -84,6 +84,16 @@ pub(crate) fn fetched(document: &[u8]) -> Option<Vec<NamedKey>> {
     Some(keys.filter(|named| !named.key.is_symmetric()).collect())
 }
 
+/// The public key that a client shows of itself (RFC 9449 §4.2); `None` for one that is wrong, that this filter has no use
+/// for, or that is a secret or has secrets in it.
+pub(super) fn public(members: &Map<String, Value>) -> Option<Key> {
+    const SECRET: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+    if SECRET.iter().any(|name| members.contains_key(*name)) {
+        return None;
+    }
+    usable(members).ok().flatten().map(|named| named.key)
+}
+
 /// The key that `members` describe, if this filter has a use for it.
 fn usable(members: &Map<String, Value>) -> Result<Option<NamedKey>, InvalidKeySet> {
     if members.contains_key("d") {

@@ -7,6 +7,7 @@ mod algorithm;
 mod cache;
 mod claims;
 mod compact;
+mod dpop;
 mod identity;
 mod issuer;
 mod json;
@@ -31,6 +32,8 @@ use cache::Cache;
 pub(crate) use cache::Limits;
 pub(crate) use claims::{ClaimPath, Claims, decimal};
 use compact::Compact;
+pub(crate) use dpop::Dpop;
+use dpop::{Presented, Replays};
 pub(crate) use identity::{Identity, Principal};
 pub(crate) use issuer::Issuer;
 pub(crate) use jwks::{NamedKey, parse as parse_key_set};
@@ -59,6 +62,8 @@ pub(crate) struct Issuers {
     places: Vec<SharedPlace>,
     /// Tokens that were good. It saves time and changes no answer, so it is no state that anybody could see.
     cache: RefCell<Cache>,
+    /// Proofs that were seen.
+    replays: Replays,
 }
 
 /// A place, once, and the issuers whose tokens are looked for in it, by position.
@@ -144,11 +149,6 @@ impl Issuers {
         self.ring.try_borrow().map(|ring| Rc::clone(&ring)).unwrap_or_default()
     }
 
-    /// Whether nobody is believed, so that there are no tokens.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.issuers.is_empty()
-    }
-
     /// Whether somebody's tokens are bound to certificates.
     pub(crate) fn ask_for_certificates(&self) -> bool {
         self.issuers.iter().any(|issuer| issuer.bound)
@@ -175,7 +175,7 @@ impl Issuers {
             None => Rc::new(self.prove(&ring, &Compact::parse(&found.token)?, ports)?),
         };
         let now = ports.clock.wall();
-        let identity = self.admit(&proof, &found, now, view);
+        let identity = self.admit(&proof, &found, now, view, ports);
         self.remembered(|cache| match &identity {
             Ok(_) if is_new => {
                 let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
@@ -241,6 +241,7 @@ impl Issuers {
         found: &Found<'_>,
         now: Duration,
         view: View<'_>,
+        ports: &Ports<'_>,
     ) -> Result<Identity<'_>, Reason> {
         let signers = proof
             .signers
@@ -255,7 +256,13 @@ impl Issuers {
             if !self.found_by(position, found) {
                 continue;
             }
-            match issuer.admits(&proof.claims, now, view) {
+            let presented = Presented { token: &found.token, by_proof: self.by_proof(found) };
+            let bound = |dpop: Dpop| {
+                let asked = (view, ports, &self.replays);
+                dpop.check(&proof.claims, presented, issuer.validity.skew, now, asked)
+            };
+            let admitted = issuer.admits(&proof.claims, now, view);
+            match admitted.and_then(|()| issuer.dpop.map_or(Ok(()), bound)) {
                 Ok(()) => return Ok(Identity::new(issuer, proof, found)),
                 Err(reason) => refusal = reason,
             }
@@ -267,6 +274,28 @@ impl Issuers {
     fn found_by(&self, issuer: usize, found: &Found<'_>) -> bool {
         let mut places = found.places.iter().filter_map(|position| self.places.get(*position));
         places.any(|shared| shared.readers.contains(&issuer))
+    }
+
+    /// Whether the token is in the scheme `DPoP`, and nowhere else.
+    fn by_proof(&self, found: &Found<'_>) -> bool {
+        let mut places = found.places.iter().filter_map(|position| self.places.get(*position));
+        places.all(|shared| shared.place == Place::of_proven())
+    }
+
+    /// Whether somebody's tokens are good without a proof.
+    pub(crate) fn take_bearers(&self) -> bool {
+        self.issuers.iter().any(|issuer| issuer.dpop.is_none_or(|dpop| !dpop.required))
+    }
+
+    /// Whether somebody's tokens may be bound to keys.
+    pub(crate) fn take_proofs(&self) -> bool {
+        self.issuers.iter().any(|issuer| issuer.dpop.is_some())
+    }
+
+    /// The header that ends here with the token, if it is bound to a key: the proof is about this hop.
+    pub(crate) fn proof_header(&self, identity: &Identity<'_>) -> Option<HeaderName> {
+        let ends = identity.issuer.dpop.is_some() && !identity.issuer.forward;
+        ends.then(|| HeaderName::literal("dpop"))
     }
 
     /// What becomes of the headers that may carry a claim: each carries a proven one or none.

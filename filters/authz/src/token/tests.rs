@@ -14,7 +14,7 @@ mod host;
 
 const ISSUER: &str = "https://issuer.example";
 
-fn issuer(name: &str, audiences: &[&str]) -> Issuer {
+pub(super) fn issuer(name: &str, audiences: &[&str]) -> Issuer {
     Issuer {
         name: name.to_owned(),
         audiences: audiences.iter().map(|audience| (*audience).to_owned()).collect(),
@@ -27,6 +27,7 @@ fn issuer(name: &str, audiences: &[&str]) -> Issuer {
         validity: Validity::default(),
         revocations: Revocations::default(),
         bound: false,
+        dpop: None,
         words: Rc::default(),
         claim_headers: vec![],
         payload_header: None,

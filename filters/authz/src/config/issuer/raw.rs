@@ -32,6 +32,7 @@ pub(in crate::config) struct RawIssuer {
     pub(super) max_lifetime: Option<Span>,
     #[serde(default)]
     pub(super) require_certificate_binding: bool,
+    pub(super) dpop: Option<Object<RawDpop>>,
     pub(super) revoked: Option<NonEmpty<Object<RawRevocation>>>,
 }
 
@@ -47,6 +48,14 @@ pub(super) struct RawHeader {
 pub(super) struct RawClaimHeader {
     pub(super) header: OwnedHeader,
     pub(super) claim: DottedClaim,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RawDpop {
+    #[serde(default)]
+    pub(super) required: bool,
+    pub(super) max_age: Option<Span>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -168,7 +168,7 @@ fn subject(key: &str) -> Result<Subject, &'static str> {
 fn available(subject: &Subject, scope: &Scope<'_>, pointer: &str) -> Result<(), Invalid> {
     let expected = match subject {
         Subject::Claim(Credential::Token, _) | Subject::RequestPrincipal
-            if !scope.setting.methods.tokens =>
+            if !scope.setting.methods.tokens() =>
         {
             "`jwtRules` where a rule asks for an identity"
         }

@@ -94,6 +94,12 @@ impl<'a> Host<'a> {
         &self.name
     }
 
+    /// The port, if there is one, in digits.
+    #[must_use]
+    pub fn port(&self) -> Option<&[u8]> {
+        self.port
+    }
+
     /// The name, and the port if there is one.
     #[must_use]
     pub fn with_port(&self) -> Cow<'_, [u8]> {

@@ -1,0 +1,123 @@
+//! Tokens that are bound to a key of the client's, who proves with each request that it has the key: DPoP (RFC 9449).
+
+mod replay;
+mod target;
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use filter_core::{Copies, HeaderName, Ports, View};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+pub(super) use replay::Replays;
+
+use super::claims::Claims;
+use super::compact::Compact;
+use super::jwks;
+use super::place::{Place, Prefix};
+use crate::Reason;
+
+/// How an issuer's tokens may be bound to keys, by `dpop`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dpop {
+    /// Whether each of them must be.
+    pub(crate) required: bool,
+    /// How old a proof may be, in seconds.
+    pub(crate) max_age: i64,
+}
+
+/// A token, as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Presented<'a> {
+    pub(super) token: &'a [u8],
+    /// Whether it came in the scheme `DPoP` (§7.1), and in no other place.
+    pub(super) by_proof: bool,
+}
+
+impl Place {
+    /// `Authorization: DPoP TOKEN` (§7.1).
+    pub(crate) fn of_proven() -> Self {
+        let scheme = Prefix::Scheme("DPoP".to_owned());
+        Self::Header(HeaderName::literal("authorization"), scheme)
+    }
+}
+
+impl Dpop {
+    /// Whether who sends the token has the key that it is bound to. What proves it is good once.
+    ///
+    /// # Errors
+    /// When that is not proven, or was proven before, or when it cannot be told.
+    pub(super) fn check(
+        self,
+        claims: &Claims,
+        presented: Presented<'_>,
+        skew: i64,
+        now: Duration,
+        (view, ports, replays): (View<'_>, &Ports<'_>, &Replays),
+    ) -> Result<(), Reason> {
+        let key = match (claims.key_thumbprint(), presented.by_proof) {
+            (None, false) if !self.required => return Ok(()),
+            (None, _) => return Err(Reason::TokenBinding),
+            // A bound token must not be let down to a bearer's (§7.2).
+            (Some(_), false) => return Err(Reason::DpopMissing),
+            (Some(key), true) => key,
+        };
+        let headers = view.request();
+        let text = match headers.only("dpop") {
+            Copies::One(text) => text,
+            Copies::None => return Err(Reason::DpopMissing),
+            Copies::Many => return Err(Reason::DpopInvalid),
+        };
+        let invalid = |_| Reason::DpopInvalid;
+        let (compact, header) = Compact::parse_proof(text).map_err(invalid)?;
+        let Some(Value::Object(members)) = header.get("jwk") else {
+            return Err(Reason::DpopInvalid);
+        };
+        let own = jwks::public(members).ok_or(Reason::DpopInvalid)?;
+        if thumbprint(members).as_deref() != Some(key) || !own.signed(&compact, ports.signatures) {
+            return Err(Reason::DpopInvalid);
+        }
+        let proof = compact.payload().and_then(Claims::new).map_err(invalid)?;
+        let says = |name: &str| proof.text(name).filter(|text| !text.is_empty());
+        let id = says("jti").ok_or(Reason::DpopInvalid)?;
+        let method = headers.only(":method");
+        let for_this = says("htm").is_some_and(|own| method == Copies::One(own.as_bytes()))
+            && says("htu").is_some_and(|own| target::is(own, headers))
+            && says("ath") == Some(&hash(presented.token));
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let made = proof.issued_at().ok_or(Reason::DpopInvalid)?;
+        let until = made.saturating_add(self.max_age);
+        if !for_this || now > until || made > now.saturating_add(skew) {
+            return Err(Reason::DpopInvalid);
+        }
+        // Last, so that nobody but who has a good token fills the memory.
+        replays.admit([key, id], until, now, ports)
+    }
+}
+
+/// SHA-256 of a text, in base64url.
+fn hash(text: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(text))
+}
+
+/// The thumbprint of a key (RFC 7638 §3): the hash of its required members, in order of their names.
+fn thumbprint(key: &Map<String, Value>) -> Option<String> {
+    let required: &[&str] = match key.get("kty")?.as_str()? {
+        "RSA" => &["e", "kty", "n"],
+        "EC" => &["crv", "kty", "x", "y"],
+        "OKP" => &["crv", "kty", "x"],
+        _ => return None,
+    };
+    let mut members = String::new();
+    for name in required {
+        let value = key.get(*name)?.as_str()?;
+        let comma = if members.is_empty() { "" } else { "," };
+        members += &format!("{comma}{}:{}", json!(name), json!(value));
+    }
+    Some(hash(format!("{{{members}}}").as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;
