@@ -32,6 +32,11 @@ struct Proxy {
 }
 
 fn start(keys: Upstream, rule: Value) -> Proxy {
+    let known = json!({"from": [{"source": {"requestPrincipals": ["*"]}}]});
+    start_with(keys, rule, known)
+}
+
+fn start_with(keys: Upstream, rule: Value, known: Value) -> Proxy {
     let upstream = Upstream::start("v1").unwrap();
     let mut bootstrap = Bootstrap::before("authz", &[("v1", upstream.address())]).unwrap();
     let (ip, port) = (keys.address().ip().to_string(), keys.address().port());
@@ -50,7 +55,7 @@ fn start(keys: Upstream, rule: Value) -> Proxy {
     all.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
     let document = json!({
         "jwtRules": [all],
-        "policies": [{"name": "known", "rules": [{"from": [{"source": {"requestPrincipals": ["*"]}}]}]}],
+        "policies": [{"name": "known", "rules": [known]}],
     });
     let demo = bootstrap.demo().unwrap();
     let demo = demo.configure("authz", "authz", &document.to_string()).unwrap();
@@ -87,6 +92,29 @@ fn one_fetch_serves_all_workers_from_the_first_request_on() {
     let labels = [("jwks_uri", "http://keys.example:8080/jwks"), ("result", "changed")];
     let fetches = proxy.envoy.admin().metric("outrigger_authz_jwks_fetches_total", &labels);
     assert_eq!(fetches, Ok(1));
+}
+
+#[test]
+fn a_request_that_waited_for_keys_is_who_it_was() {
+    let keys = Upstream::start("keys").unwrap();
+    keys.answer(200, &set(&["rs256"]));
+    // Four attributes are asked for in one expression, which the proxy evaluates over whatever it is about.
+    let when = json!([
+        {"key": "remote.ip", "values": ["127.0.0.0/8"]},
+        {"key": "destination.ip", "values": ["127.0.0.0/8"]},
+        {"key": "connection.sni", "notValues": ["elsewhere.example"]},
+        {"key": "source.principal", "notValues": ["cluster.local/ns/shop/sa/cart"]},
+    ]);
+    let mut proxy = start_with(keys, json!({}), json!({ "when": when }));
+    proxy.wait_for(&with_token("rs256"), 200);
+    proxy.keys.answer(200, &set(&["rs256", "es256"]));
+    let new = with_token("es256");
+    poll::until(poll::DEADLINE, "the new key", || {
+        let statuses = proxy.all(&new);
+        assert!(!statuses.contains(&403), "{statuses:?}");
+        statuses.iter().all(|status| *status == 200).then_some(())
+    })
+    .unwrap();
 }
 
 #[test]
