@@ -4,7 +4,7 @@
 	func-e-test istio-tools istio-up istio-down istio-test
 
 filters := authz canary ratelimit telemetry suite
-modules := $(filters:%=%-wasm) brittle noop probe
+modules := $(filters:%=%-wasm) brittle floor noop probe
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

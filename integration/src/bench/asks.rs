@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cases::Token;
 use serde_json::{Map, json};
 
-use crate::bench::scenarios::{API_KEY, ISSUER, USER, USERS, User, api_key};
+use crate::bench::cast::{API_KEY, ISSUER, USER, USERS, User, api_key};
 
 /// Who asks for what, and the status that it must get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::scenarios::{Link, Scenario};
+use crate::bench::scenario::{Link, Scenario};
 use crate::document::put;
 use crate::{Bootstrap, Listener, Plugin};
 

@@ -3,7 +3,7 @@
 use cases::JWKS;
 use serde_json::{Value, json};
 
-use crate::bench::scenarios::{API_KEY, Bucket, ISSUER, SUBJECT, USERS, api_key};
+use crate::bench::cast::{API_KEY, Bucket, ISSUER, SUBJECT, USERS, api_key};
 
 /// The name of the filter that ends a request without an upstream.
 pub(crate) const FAULT: &str = "envoy.filters.http.fault";
@@ -15,8 +15,8 @@ pub(crate) enum TokenCache {
     Off,
 }
 
-/// `jwt_authn`, and after it `rbac` twice, as Istio translates a DENY and two ALLOW policies.
-pub(crate) fn authz(cache: TokenCache) -> Vec<Value> {
+/// `jwt_authn`, which demands a token of the issuer.
+fn authn(cache: TokenCache) -> Value {
     let mut provider = json!({
         "issuer": ISSUER,
         "local_jwks": {"inline_string": JWKS},
@@ -26,18 +26,24 @@ pub(crate) fn authz(cache: TokenCache) -> Vec<Value> {
     if let (TokenCache::On, Some(provider)) = (cache, provider.as_object_mut()) {
         provider.insert("jwt_cache_config".to_owned(), json!({"jwt_cache_size": 1000}));
     }
-    let authn = filter(
+    filter(
         "jwt_authn",
         "jwt_authn.v3.JwtAuthentication",
         &json!({
             "providers": {"demo": provider},
             "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "demo"}}],
         }),
-    );
-    let claim = |claim: &str, value: Value| {
-        let path = json!([{"key": "payload"}, {"key": claim}]);
-        json!({"metadata": {"filter": "envoy.filters.http.jwt_authn", "path": path, "value": value}})
-    };
+    )
+}
+
+/// The principal whose token has a claim of this value.
+fn claim(claim: &str, value: &Value) -> Value {
+    let path = json!([{"key": "payload"}, {"key": claim}]);
+    json!({"metadata": {"filter": "envoy.filters.http.jwt_authn", "path": path, "value": value}})
+}
+
+/// `jwt_authn`, and after it `rbac` twice, as Istio translates a DENY and two ALLOW policies.
+pub(crate) fn authz(cache: TokenCache) -> Vec<Value> {
     let admin = json!({"or_rules": {"rules": [
         {"url_path": {"path": {"exact": "/admin"}}},
         {"url_path": {"path": {"prefix": "/admin/"}}},
@@ -50,14 +56,14 @@ pub(crate) fn authz(cache: TokenCache) -> Vec<Value> {
     let allow = json!({
         "signed-in": {
             "permissions": [{"not_rule": admin}],
-            "principals": [claim("iss", json!({"present_match": true}))],
+            "principals": [claim("iss", &json!({"present_match": true}))],
         },
-        "admins": {"permissions": [admin], "principals": [claim("groups", admins)]},
+        "admins": {"permissions": [admin], "principals": [claim("groups", &admins)]},
     });
     let rbac = |action, policies: &Value| {
         filter("rbac", "rbac.v3.RBAC", &json!({"rules": {"action": action, "policies": policies}}))
     };
-    vec![authn, rbac("DENY", &deny), rbac("ALLOW", &allow)]
+    vec![authn(cache), rbac("DENY", &deny), rbac("ALLOW", &allow)]
 }
 
 /// The names of so many policies, and with what the paths begin that each allows.
@@ -68,14 +74,24 @@ pub(crate) fn crowd(count: usize) -> impl Iterator<Item = (String, String)> {
     })
 }
 
+/// `jwt_authn`, and after it `rbac` with so many policies, each for those who have a token.
+pub(crate) fn guarded_crowd(count: usize) -> Vec<Value> {
+    let signed_in = claim("iss", &json!({"present_match": true}));
+    vec![authn(TokenCache::On), allowing(count, &signed_in)]
+}
+
 /// `rbac` with so many policies.
 pub(crate) fn rbac(count: usize) -> Value {
+    allowing(count, &json!({"any": true}))
+}
+
+fn allowing(count: usize, principal: &Value) -> Value {
     let get = json!({"header": {"name": ":method", "string_match": {"exact": "GET"}}});
     let policies: serde_json::Map<String, Value> = crowd(count)
         .map(|(name, prefix)| {
             let path = json!({"url_path": {"path": {"prefix": prefix}}});
             let both = json!({"and_rules": {"rules": [get, path]}});
-            (name, json!({"permissions": [both], "principals": [{"any": true}]}))
+            (name, json!({"permissions": [both], "principals": [principal]}))
         })
         .collect();
     let rules = json!({"action": "ALLOW", "policies": policies});

@@ -4,15 +4,22 @@ use cases::JWKS;
 use serde_json::{Value, json};
 
 use crate::Plugin;
-use crate::bench::native::TokenCache;
-use crate::bench::scenarios::{
+use crate::bench::cast::{
     API_KEY, Bucket, ISSUER, SHARE, SUBJECT, TEMPLATES, USER, VERSION_HEADER,
 };
+use crate::bench::native::TokenCache;
+use crate::plugin::text;
 
 /// The module that does nothing.
 pub(crate) fn noop() -> Plugin {
     let module = "target/probes/noop.wasm".to_owned();
     Plugin { module, ..Plugin::shipped("noop", &json!({})) }
+}
+
+/// The module that makes the host calls of a job, and does nothing else.
+pub(crate) fn floor(job: &str) -> Plugin {
+    let module = "target/probes/floor.wasm".to_owned();
+    Plugin { module, configuration: text(job), ..Plugin::shipped("floor", &json!({})) }
 }
 
 /// Counts requests by their route.
@@ -31,13 +38,29 @@ pub(crate) fn authz(cache: TokenCache) -> Plugin {
 
 /// Allows so many things, each by a policy of its own, and of the last of them the bench makes use.
 pub(crate) fn crowd(count: usize) -> Plugin {
-    let policies: Vec<Value> = crate::bench::native::crowd(count)
-        .map(|(name, prefix)| {
-            let operation = json!({"methods": ["GET"], "paths": [format!("{prefix}*")]});
-            json!({"name": name, "rules": [{"to": [{"operation": operation}]}]})
-        })
-        .collect();
-    Plugin::shipped("authz", &json!({"policies": policies}))
+    Plugin::shipped("authz", &json!({"policies": policies(count, None)}))
+}
+
+/// The same, to those who have a token of the issuer.
+pub(crate) fn guarded_crowd(count: usize) -> Plugin {
+    let mut document = guarding();
+    if let Some(members) = document.as_object_mut() {
+        let from = json!([{"source": {"requestPrincipals": ["*"]}}]);
+        members.insert("policies".to_owned(), policies(count, Some(&from)).into());
+    }
+    Plugin::shipped("authz", &document)
+}
+
+fn policies(count: usize, from: Option<&Value>) -> Vec<Value> {
+    let policy = |(name, prefix): (String, String)| {
+        let operation = json!({"methods": ["GET"], "paths": [format!("{prefix}*")]});
+        let mut rule = json!({"to": [{"operation": operation}]});
+        if let (Some(from), Some(members)) = (from, rule.as_object_mut()) {
+            members.insert("from".to_owned(), from.clone());
+        }
+        json!({"name": name, "rules": [rule]})
+    };
+    crate::bench::native::crowd(count).map(policy).collect()
 }
 
 /// Limits each API key.

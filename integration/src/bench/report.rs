@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::bench::rounds::{Plan, Series};
-use crate::bench::scenarios::{NOOP, Scenario};
+use crate::bench::scenario::Scenario;
+use crate::bench::scenarios::NOOP;
 use crate::bench::statistics::{Spread, differences, ratios};
 
 /// All of it.
@@ -46,6 +47,8 @@ pub struct Row {
     pub floor: Option<&'static str>,
     /// The scenario in which Envoy's own filters do the same.
     pub native: Option<&'static str>,
+    /// The scenario in which a module makes the host calls that this cannot be done without, and does nothing else.
+    pub calls: Option<&'static str>,
     /// How many requests were measured.
     pub requests: usize,
     /// Envoy's processor time for a request, in microseconds.
@@ -61,6 +64,8 @@ pub struct Row {
     pub over_noop_us: Option<f64>,
     /// What they add beyond what Envoy's own filters add, in microseconds.
     pub over_native_us: Option<f64>,
+    /// What they add beyond what the host calls alone add, in microseconds.
+    pub over_calls_us: Option<f64>,
     /// The median latency, in milliseconds.
     pub p50_ms: f64,
     /// The latency that one request of a hundred exceeded, in milliseconds.
@@ -84,6 +89,7 @@ pub fn rows(scenarios: &[Scenario], series: &[Series]) -> Vec<Row> {
     let row = |(scenario, series): (&Scenario, &Series)| {
         let own = added(scenario.name);
         let native = scenario.native.and_then(added);
+        let calls = scenario.calls.and_then(added);
         let against = |other: &Option<Vec<f64>>, compare: fn(&[f64], &[f64]) -> Vec<f64>| {
             Some(compare(own.as_deref()?, other.as_deref()?))
         };
@@ -98,6 +104,7 @@ pub fn rows(scenarios: &[Scenario], series: &[Series]) -> Vec<Row> {
             chain: scenario.chain,
             floor: scenario.floor,
             native: scenario.native,
+            calls: scenario.calls,
             requests: series.requests,
             cpu_us: median("cpu_us", Some(&series.cpu_us)).unwrap_or_default(),
             added_us: median("added_us", own.as_deref()),
@@ -105,6 +112,7 @@ pub fn rows(scenarios: &[Scenario], series: &[Series]) -> Vec<Row> {
             added_vs_native: median("added_vs_native", against(&native, ratios).as_deref()),
             over_noop_us: median("over_noop_us", against(&noop, differences).as_deref()),
             over_native_us: median("over_native_us", against(&native, differences).as_deref()),
+            over_calls_us: median("over_calls_us", against(&calls, differences).as_deref()),
             p50_ms: median("p50_ms", Some(&series.p50_ms)).unwrap_or_default(),
             p99_ms: median("p99_ms", Some(&series.p99_ms)).unwrap_or_default(),
             spread,

@@ -7,7 +7,7 @@ use crate::Envoy;
 use crate::bench::asks::{Ask, Message, Scribe};
 use crate::bench::cpu::CpuMeter;
 use crate::bench::load::Load;
-use crate::bench::scenarios::Scenario;
+use crate::bench::scenario::Scenario;
 use crate::bench::witness::Witness;
 
 /// Before anything is believed, each scenario runs for so many rounds: caches fill, V8 optimizes.

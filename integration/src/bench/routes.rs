@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::bench::cast::{SHARE, TEMPLATES, USER, V1, V2, VERSION_HEADER};
 use crate::bench::native;
-use crate::bench::scenarios::{SHARE, TEMPLATES, USER, V1, V2, VERSION_HEADER};
 
 /// How a request comes to its version, and to its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,68 +2,12 @@
 
 use serde_json::Value;
 
-use crate::Plugin;
 use crate::bench::asks::{Ask, everybody, fresh, unproven};
+use crate::bench::cast::{DROUGHT, PLENTY, V1};
 use crate::bench::native::{self, TokenCache};
 use crate::bench::ours;
 use crate::bench::routes::Routes;
-
-/// The header that says which version a user gets.
-pub(crate) const VERSION_HEADER: &str = "x-canary-checkout";
-/// The header that says who the user is.
-pub(crate) const USER: &str = "x-user";
-/// The header by whose value requests are limited.
-pub(crate) const API_KEY: &str = "x-api-key";
-/// The header that authz makes of the claim `sub`.
-pub(crate) const SUBJECT: &str = "x-jwt-sub";
-/// The issuer of all tokens.
-pub(crate) const ISSUER: &str = "https://demo.example";
-/// The routes that telemetry knows.
-pub(crate) const TEMPLATES: [&str; 3] = ["/search", "/admin/{page}", "/checkout/{order}"];
-/// How many of a hundred users get version 2.
-pub(crate) const SHARE: u32 = 25;
-/// The status of version 1.
-pub(crate) const V1: u16 = 200;
-/// The status of version 2.
-pub(crate) const V2: u16 = 202;
-
-/// Somebody who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct User {
-    pub(crate) name: &'static str,
-    /// The status of the version that this user gets.
-    pub(crate) version: u16,
-}
-
-/// Eight users about whom canary's hash and Envoy's agree.
-pub(crate) const USERS: [User; 8] = [
-    User { name: "ada", version: V1 },
-    User { name: "ben", version: V1 },
-    User { name: "eva", version: V1 },
-    User { name: "gina", version: V1 },
-    User { name: "lena", version: V1 },
-    User { name: "otto", version: V1 },
-    User { name: "carl", version: V2 },
-    User { name: "hana", version: V2 },
-];
-
-/// The API key of a user.
-pub(crate) fn api_key(user: &str) -> String {
-    format!("key-of-{user}")
-}
-
-/// A token bucket for each API key.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bucket {
-    pub(crate) name: &'static str,
-    pub(crate) tokens: u32,
-    pub(crate) interval: &'static str,
-}
-
-/// More than can be asked for.
-const PLENTY: Bucket = Bucket { name: "plenty", tokens: 1_000_000_000, interval: "1s" };
-/// So little that the warm-up uses it up, for a day.
-const DROUGHT: Bucket = Bucket { name: "drought", tokens: 1, interval: "86400s" };
+use crate::bench::scenario::{Link, Scenario};
 
 /// More tokens than Envoy's cache of them holds unless told otherwise.
 const FRESH: usize = 128;
@@ -72,50 +16,12 @@ const FRESH: usize = 128;
 pub const NONE: &str = "no filter";
 /// A filter that does nothing: what every wasm filter costs.
 pub const NOOP: &str = "no-op";
+/// The host calls of authz, and nothing else.
+const AUTHZ_CALLS: &str = "floor: authz";
+/// The host calls of ratelimit, and nothing else.
+const RATELIMIT_CALLS: &str = "floor: ratelimit";
 /// Nothing, where weighted clusters must end in `fault`.
 const NONE_BUT_FAULT: &str = "no filter, fault";
-
-/// One filter of a chain.
-#[derive(Clone, Debug)]
-pub(crate) enum Link {
-    Ours(Plugin),
-    Native(Value),
-}
-
-/// What a listener does with requests, and what must come of it.
-#[derive(Clone, Debug)]
-pub struct Scenario {
-    /// Its name, and its listener's.
-    pub name: &'static str,
-    /// The filters, for people.
-    pub chain: &'static str,
-    /// The filters.
-    pub(crate) links: Vec<Link>,
-    /// Where requests go.
-    pub(crate) routes: Routes,
-    /// The access logger, if there is one.
-    pub(crate) logger: Option<Value>,
-    /// The requests that are measured.
-    pub asks: Vec<Ask>,
-    /// Further requests that show that the filters are awake.
-    pub probes: Vec<Ask>,
-    /// A part of the names of the counters that must count the requests, if statuses do not tell.
-    pub witness: Option<&'static str>,
-    /// The scenario to subtract: the same without the filters. None for such a one.
-    pub floor: Option<&'static str>,
-    /// The scenario in which Envoy's own filters do the same.
-    pub native: Option<&'static str>,
-}
-
-impl Scenario {
-    /// The modules that it runs, as paths from the repository's root.
-    pub fn modules(&self) -> impl Iterator<Item = &str> {
-        self.links.iter().filter_map(|link| match link {
-            Link::Ours(plugin) => Some(plugin.module.as_str()),
-            Link::Native(_) => None,
-        })
-    }
-}
 
 /// All scenarios.
 #[must_use]
@@ -140,8 +46,10 @@ pub fn scenarios() -> Vec<Scenario> {
         witness: None,
         floor: Some(NONE),
         native: None,
+        calls: None,
     };
     let noop = || Link::Ours(ours::noop());
+    let bare = |name, job| plain(name, "host calls", vec![Link::Ours(ours::floor(job))]);
     let authz = |name, native, cache, asks: &Vec<Ask>| Scenario {
         asks: asks.clone(),
         probes: guarded.clone(),
@@ -178,6 +86,9 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         plain(NOOP, "no-op", vec![noop()]),
         plain("four no-ops", "no-op × 4", vec![noop(), noop(), noop(), noop()]),
+        bare("floor: nothing", "nothing"),
+        bare(AUTHZ_CALLS, "authz"),
+        bare(RATELIMIT_CALLS, "ratelimit"),
         Scenario {
             witness: Some("http_server_requests_total.http_route=.=/checkout/{order};"),
             native: Some("native: telemetry"),
@@ -189,8 +100,25 @@ pub fn scenarios() -> Vec<Scenario> {
             witness: Some("native.http_server_requests_total"),
             ..plain("native: telemetry", "stats access logger", vec![])
         },
-        authz("authz", "native: authz", TokenCache::On, &welcome),
+        Scenario {
+            calls: Some(AUTHZ_CALLS),
+            ..authz("authz", "native: authz", TokenCache::On, &welcome)
+        },
         native_authz("native: authz", TokenCache::On, &welcome),
+        Scenario {
+            probes: guarded.clone(),
+            native: Some("native: authz, ten policies"),
+            calls: Some(AUTHZ_CALLS),
+            ..plain("authz, ten policies", "authz", vec![Link::Ours(ours::guarded_crowd(10))])
+        },
+        Scenario {
+            probes: guarded.clone(),
+            ..plain(
+                "native: authz, ten policies",
+                "jwt_authn, rbac",
+                natives(native::guarded_crowd(10)),
+            )
+        },
         authz("authz, fresh tokens", "native: authz, fresh tokens", TokenCache::Off, &fresh_rs256),
         native_authz("native: authz, fresh tokens", TokenCache::Off, &fresh_rs256),
         authz("authz, fresh ES256", "native: authz, fresh ES256", TokenCache::Off, &fresh_es256),
@@ -206,6 +134,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario {
             witness: Some("rule=.=plenty;.;reason=.=admitted;"),
             native: Some("native: ratelimit"),
+            calls: Some(RATELIMIT_CALLS),
             ..plain("ratelimit", "ratelimit", vec![Link::Ours(ours::ratelimit(&PLENTY))])
         },
         Scenario {
@@ -219,11 +148,13 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario {
             witness: Some("rule=.=plenty;.;reason=.=admitted;"),
             native: Some("native: ratelimit"),
+            calls: Some(RATELIMIT_CALLS),
             ..plain("ratelimit, ten rules", "ratelimit", vec![Link::Ours(ours::ten_rules(&PLENTY))])
         },
         Scenario {
             asks: hot.clone(),
             native: Some("native: ratelimit, hot key"),
+            calls: Some(RATELIMIT_CALLS),
             ..plain("ratelimit, hot key", "ratelimit", vec![Link::Ours(ours::ratelimit(&PLENTY))])
         },
         Scenario {
@@ -291,7 +222,7 @@ pub fn scenarios() -> Vec<Scenario> {
 #[must_use]
 pub fn only(text: &str, all: Vec<Scenario>) -> Vec<Scenario> {
     let wanted = || all.iter().filter(|scenario| scenario.name.contains(text));
-    let others = wanted().flat_map(|scenario| [scenario.floor, scenario.native]).flatten();
+    let others = wanted().flat_map(|one| [one.floor, one.native, one.calls]).flatten();
     let names: Vec<&str> =
         wanted().map(|scenario| scenario.name).chain(others).chain([NONE, NOOP]).collect();
     all.iter().filter(|scenario| names.contains(&scenario.name)).cloned().collect()

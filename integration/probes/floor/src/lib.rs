@@ -1,0 +1,187 @@
+//! What a job costs before a filter has thought about it: the host calls that it cannot be done without, and nothing else.
+//!
+//! No filter in WebAssembly that does the job can cost less in this proxy: nothing is parsed, allocated or kept for a stream,
+//! and of the callbacks only the one is exported in which the work is done. The configuration is the name of the job:
+//! `nothing`, `authz` (read the headers and the clock, publish the decision, write the user's name into a header, remove
+//! the token, count) or `ratelimit` (read the headers and the clock, load a cell and swap it, publish, count).
+
+#![expect(unsafe_code, reason = "the ABI by itself: exports, foreign functions and one buffer")]
+
+use std::cell::Cell;
+use std::ptr::null_mut;
+
+mod proxy {
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        pub(super) fn proxy_get_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            max: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
+        pub(super) fn proxy_get_header_map_pairs(
+            map: u32,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
+        pub(super) fn proxy_remove_header_map_value(map: u32, key: *const u8, size: usize) -> u32;
+        pub(super) fn proxy_replace_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
+        pub(super) fn proxy_set_property(
+            path: *const u8,
+            path_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
+        pub(super) fn proxy_get_shared_data(
+            key: *const u8,
+            key_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+            cas: *mut u32,
+        ) -> u32;
+        pub(super) fn proxy_set_shared_data(
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+            cas: u32,
+        ) -> u32;
+        pub(super) fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+        pub(super) fn proxy_define_metric(
+            kind: u32,
+            name: *const u8,
+            size: usize,
+            id: *mut u32,
+        ) -> u32;
+        pub(super) fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    }
+
+    #[link(wasm_import_module = "wasi_snapshot_preview1")]
+    unsafe extern "C" {
+        pub(super) fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+    }
+}
+
+/// The map of the request's headers.
+const REQUEST: u32 = 0;
+/// The buffer of the plugin's configuration.
+const CONFIGURATION: u32 = 7;
+/// The one cell that is read and written.
+const CELL: &[u8] = b"or1:floor";
+/// As large as a cell of the limiter that holds one key.
+const DEBT: [u8; 20] = [0; 20];
+
+/// A job.
+#[derive(Clone, Copy)]
+enum Job {
+    /// None: what it costs to be asked.
+    Nothing,
+    /// To let in who has a token, and write into a header who it is.
+    Authz,
+    /// To charge a key.
+    Ratelimit,
+}
+
+thread_local! {
+    static JOB: Cell<Job> = const { Cell::new(Job::Nothing) };
+    static COUNTER: Cell<u32> = const { Cell::new(0) };
+    /// Where the proxy puts what it gives; the next thing overwrites it.
+    static BUFFER: Cell<[u8; 1 << 16]> = const { Cell::new([0; 1 << 16]) };
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_abi_version_0_2_1() {}
+
+#[unsafe(no_mangle)]
+extern "C" fn _initialize() {}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    BUFFER.with(|buffer| if size <= 1 << 16 { buffer.as_ptr().cast() } else { null_mut() })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_configure(_: u32, size: usize) -> u32 {
+    let (mut data, mut length) = (null_mut(), 0);
+    // SAFETY: two live variables.
+    unsafe {
+        proxy::proxy_get_buffer_bytes(CONFIGURATION, 0, size, &raw mut data, &raw mut length)
+    };
+    if data.is_null() {
+        return 0;
+    }
+    // SAFETY: what came lies in the buffer, which nothing else writes before the name is read.
+    let name = unsafe { std::slice::from_raw_parts(data, length) };
+    JOB.set(match name {
+        b"authz" => Job::Authz,
+        b"ratelimit" => Job::Ratelimit,
+        b"nothing" => Job::Nothing,
+        _ => return 0,
+    });
+    let (name, mut id) = (b"floor_total", 0);
+    // SAFETY: a live slice, and a live variable.
+    unsafe { proxy::proxy_define_metric(0, name.as_ptr(), name.len(), &raw mut id) };
+    COUNTER.set(id);
+    1
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_headers(_: u32, _: usize, _: u32) -> u32 {
+    let (mut data, mut size, mut version, mut now) = (null_mut(), 0, 0, 0);
+    // SAFETY: the proxy reads live slices and writes live variables before it returns.
+    unsafe {
+        match JOB.get() {
+            Job::Nothing => return 0,
+            Job::Authz => {
+                let (token, header) = (b"authorization", b"x-jwt-sub");
+                proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
+                proxy::proxy_get_current_time_nanoseconds(&raw mut now);
+                publish(b"authz", b"allowed:signed-in:0");
+                proxy::proxy_replace_header_map_value(
+                    REQUEST,
+                    header.as_ptr(),
+                    header.len(),
+                    b"ada".as_ptr(),
+                    3,
+                );
+                proxy::proxy_remove_header_map_value(REQUEST, token.as_ptr(), token.len());
+            }
+            Job::Ratelimit => {
+                proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
+                proxy::clock_time_get(1, 1, &raw mut now);
+                proxy::proxy_get_shared_data(
+                    CELL.as_ptr(),
+                    CELL.len(),
+                    &raw mut data,
+                    &raw mut size,
+                    &raw mut version,
+                );
+                proxy::proxy_set_shared_data(
+                    CELL.as_ptr(),
+                    CELL.len(),
+                    DEBT.as_ptr(),
+                    DEBT.len(),
+                    version,
+                );
+                publish(b"ratelimit", b"admitted:plenty");
+            }
+        }
+        proxy::proxy_increment_metric(COUNTER.get(), 1);
+    }
+    0
+}
+
+/// Leaves a value in filter state.
+fn publish(name: &[u8], value: &[u8]) {
+    // SAFETY: live slices.
+    unsafe {
+        proxy::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len());
+    }
+}
