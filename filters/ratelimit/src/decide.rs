@@ -19,6 +19,8 @@ pub(crate) struct Judge {
     memory: Memory,
     /// Read from the cells once, then kept.
     seed: OnceCell<Seed>,
+    /// Whether the response may correct what a request costs.
+    pub(crate) settles: bool,
     /// Whether debts only ever grow: nothing is given back.
     only_grows: bool,
 }
@@ -66,7 +68,7 @@ impl Judge {
     pub(crate) fn new(config: Config) -> Self {
         let settles = config.rules.iter().any(|rule| rule.settle.is_some());
         let only_grows = config.rules.len() == 1 && !settles;
-        Self { config, memory: Memory::default(), seed: OnceCell::new(), only_grows }
+        Self { config, memory: Memory::default(), seed: OnceCell::new(), settles, only_grows }
     }
 
     /// Decides on a request, and charges it.

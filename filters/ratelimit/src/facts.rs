@@ -1,7 +1,7 @@
 //! One request, as rules ask about it.
 
 use std::borrow::Cow;
-use std::cell::LazyCell;
+use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use filter_core::matching::{RequestLine, ip};
@@ -10,14 +10,13 @@ use filter_core::{Attribute, Headers, View};
 /// A request; its canonical form is made when the first rule asks for it.
 pub(crate) struct Facts<'a> {
     view: &'a View<'a>,
-    line: LazyCell<RequestLine<'a>, Box<dyn FnOnce() -> RequestLine<'a> + 'a>>,
+    line: OnceCell<RequestLine<'a>>,
 }
 
 impl<'a> Facts<'a> {
     /// What can be known of this request.
     pub(crate) fn new(view: &'a View<'a>) -> Self {
-        let headers = view.request();
-        Self { view, line: LazyCell::new(Box::new(move || RequestLine::of(headers))) }
+        Self { view, line: OnceCell::new() }
     }
 
     /// The request's headers.
@@ -27,7 +26,7 @@ impl<'a> Facts<'a> {
 
     /// Method, host and path, in canonical form.
     pub(crate) fn line(&self) -> &RequestLine<'a> {
-        &self.line
+        self.line.get_or_init(|| RequestLine::of(self.headers()))
     }
 
     /// A text attribute.

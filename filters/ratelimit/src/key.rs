@@ -225,11 +225,17 @@ fn forwarded(facts: &Facts<'_>, hops: usize) -> Option<IpAddr> {
     filter_core::matching::ip::address_of(item).map(|address| address.to_canonical())
 }
 
-fn feed_all<'a>(copies: impl Iterator<Item = &'a [u8]>, hasher: &mut KeyHasher) -> Said {
-    let copies: Vec<&[u8]> = copies.collect();
-    hasher.number(u64::try_from(copies.len()).unwrap_or(u64::MAX));
-    copies.iter().for_each(|copy| hasher.field(copy));
-    if copies.iter().any(|copy| !copy.is_empty()) { Said::This } else { Said::Nothing }
+/// Hashes how many copies there are, and each.
+fn feed_all<'a>(copies: impl Iterator<Item = &'a [u8]> + Clone, hasher: &mut KeyHasher) -> Said {
+    hasher.number(u64::try_from(copies.clone().count()).unwrap_or(u64::MAX));
+    let mut said = Said::Nothing;
+    for copy in copies {
+        hasher.field(copy);
+        if !copy.is_empty() {
+            said = Said::This;
+        }
+    }
+    said
 }
 
 /// The segments that the variables of a template stand for, in order, if the path matches.

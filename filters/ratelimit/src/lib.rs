@@ -176,9 +176,12 @@ impl RateLimit {
                 outcome.decisions.iter().map(filter_core::Decision::evidence).collect();
             memo.evidence = Some(all.join(",").into_bytes());
         }
-        memo.charged = ruling.receipts.into_iter().chain(ruling.shadows).collect();
-        memo.charged
-            .retain(|(rule, _)| self.rules().get(*rule).is_some_and(|rule| rule.settle.is_some()));
+        if self.judge.settles {
+            let settles =
+                |rule: usize| self.rules().get(rule).is_some_and(|rule| rule.settle.is_some());
+            let charged = ruling.receipts.into_iter().chain(ruling.shadows);
+            memo.charged = charged.filter(|(rule, _)| settles(*rule)).collect();
+        }
     }
 
     /// What each rule has left for the client, in order of the rules.

@@ -18,11 +18,27 @@ const MAX_ENTRIES: usize = 64;
 
 type Bytes = Box<[u8]>;
 
-/// The rules of a list, by host, then method, then path. What has no key is about any.
+/// The rules of a list, by host, then method, then path.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
-    hosts: BTreeMap<Option<Bytes>, BTreeMap<Option<Bytes>, Paths>>,
+    hosts: Keyed<Keyed<Paths>>,
     rules: usize,
+}
+
+/// What is about one value, by the value, and what is about any.
+#[derive(Clone, Debug, Default)]
+struct Keyed<T> {
+    one: BTreeMap<Bytes, T>,
+    any: T,
+}
+
+impl<T: Default> Keyed<T> {
+    fn entry(&mut self, key: Option<Bytes>) -> &mut T {
+        match key {
+            Some(key) => self.one.entry(key).or_default(),
+            None => &mut self.any,
+        }
+    }
 }
 
 /// Positions of rules.
@@ -85,7 +101,7 @@ impl Index {
     }
 
     fn insert(&mut self, host: Option<Bytes>, method: Option<Bytes>, path: Key, at: usize) {
-        let paths = self.hosts.entry(host).or_default().entry(method).or_default();
+        let paths = self.hosts.entry(host).entry(method);
         match path {
             Key::Any => paths.any.push(at),
             Key::Exact(path) => paths.exact.entry(path).or_default().push(at),
@@ -99,16 +115,19 @@ impl Index {
     /// The positions of the rules that may be about this, in order; `None` if all may.
     pub(crate) fn candidates(&self, line: &Line<'_>) -> Option<Vec<usize>> {
         let path = line.path().ok()?;
-        let names = line.host_names()?;
-        let names = names.iter().map(|name| Some(&**name)).chain([None]);
         let mut found = Vec::new();
-        for methods in names.filter_map(|name| self.hosts.get(&name.map(Bytes::from))) {
-            for method in [Some(Bytes::from(line.method)), None] {
-                if let Some(paths) = methods.get(&method) {
-                    paths.collect(path, &mut found);
-                }
+        let mut collect = |methods: &Keyed<Paths>| {
+            if let Some(paths) = methods.one.get(line.method) {
+                paths.collect(path, &mut found);
+            }
+            methods.any.collect(path, &mut found);
+        };
+        for name in line.host_names()? {
+            if let Some(methods) = self.hosts.one.get(&*name) {
+                collect(methods);
             }
         }
+        collect(&self.hosts.any);
         found.sort_unstable();
         found.dedup();
         (found.len() < self.rules).then_some(found)

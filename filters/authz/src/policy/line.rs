@@ -72,19 +72,16 @@ impl<'a> Line<'a> {
     }
 
     /// The exact names by which patterns may know the host; `None` if any pattern may be about it.
-    pub(crate) fn host_names(&self) -> Option<Vec<Cow<'_, [u8]>>> {
-        match &self.host {
-            Authority::Canonical(None) => None,
-            Authority::Canonical(Some(host)) => {
-                let mut names = vec![Cow::Borrowed(host.name())];
+    pub(crate) fn host_names(&self) -> Option<impl Iterator<Item = Cow<'_, [u8]>>> {
+        let (name, full) = match &self.host {
+            Authority::Canonical(host) => {
+                let host = host.as_ref()?;
                 let full = host.with_port();
-                if *full != *host.name() {
-                    names.push(full);
-                }
-                Some(names)
+                (host.name(), (*full != *host.name()).then_some(full))
             }
-            Authority::AsSent(text) => Some(vec![Cow::Borrowed(text)]),
-        }
+            Authority::AsSent(text) => (text.as_slice(), None),
+        };
+        Some(std::iter::once(Cow::Borrowed(name)).chain(full))
     }
 
     /// Whether the host is one that the pattern means.

@@ -136,7 +136,7 @@ impl HeaderMap {
     }
 
     /// Every field in order: name and value, as bytes.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         self.fields.iter().map(|field| {
             let part = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
             (part(&field.name), part(&field.value))
@@ -144,7 +144,7 @@ impl HeaderMap {
     }
 
     /// Every copy of one header, in order.
-    pub fn copies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub fn copies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.iter()
             .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
@@ -178,7 +178,7 @@ impl<'a> Headers<'a> {
     }
 
     /// Every copy of one header, in order.
-    pub fn copies(self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub fn copies(self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
         let edit = self.edits.iter().rev().find(|edit| edit.name().as_str() == name);
         let set = match edit {
             Some(Edit::Set(_, value)) => Some(value.as_slice()),

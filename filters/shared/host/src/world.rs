@@ -31,8 +31,18 @@ impl Clock for World {
 /// Before every key, as Istio gives all plugins of a proxy one namespace; the number is the layout's.
 const PREFIX: &[u8] = b"or1:";
 
-fn prefixed(key: &[u8]) -> Vec<u8> {
-    [PREFIX, key].concat()
+/// Calls `with` with the prefixed key. A short one costs no allocation, as it is asked for with every request.
+fn prefixed<T>(key: &[u8], with: impl FnOnce(&[u8]) -> T) -> T {
+    let mut buffer = [0; 32];
+    let length = PREFIX.len().saturating_add(key.len());
+    match buffer.get_mut(..length) {
+        Some(whole) => {
+            let parts = PREFIX.iter().chain(key);
+            whole.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
+            with(whole)
+        }
+        None => with(&[PREFIX, key].concat()),
+    }
 }
 
 /// A compare-and-swap value that no cell has. The proxy lets *any* write to an absent key succeed, and one that
@@ -42,7 +52,7 @@ const ABSENT: u32 = u32::MAX;
 
 impl Cells for World {
     fn load(&self, key: &[u8]) -> Result<Option<Cell>, Unavailable> {
-        match abi::shared_data(&prefixed(key)) {
+        match prefixed(key, abi::shared_data) {
             Ok((value, cas)) => Ok(Some(Cell { value, version: Version(cas) })),
             Err(Status::NOT_FOUND) => Ok(None),
             Err(_) => Err(Unavailable),
@@ -60,7 +70,7 @@ impl Cells for World {
         if cas == 0 {
             return Err(Unavailable);
         }
-        match abi::set_shared_data(&prefixed(key), value, cas) {
+        match prefixed(key, |key| abi::set_shared_data(key, value, cas)) {
             Ok(()) => Ok(Stored::Swapped),
             Err(Status::CAS_MISMATCH) => Ok(Stored::Conflict),
             Err(_) => Err(Unavailable),
