@@ -52,9 +52,9 @@ fuzz := --manifest-path fuzz/Cargo.toml
 
 lint: layers ## formatting, clippy and the layers
 	cargo fmt --all --check && cargo fmt $(bed) --all --check && cargo fmt $(fuzz) --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	cargo clippy $(bed) --target-dir target/istio-build --all-targets -- -D warnings
-	cargo clippy $(fuzz) --target-dir target/fuzz --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked $(bed) --target-dir target/istio-build --all-targets -- -D warnings
+	cargo clippy --locked $(fuzz) --target-dir target/fuzz --all-targets -- -D warnings
 
 fmt: ## format everything
 	cargo fmt --all && cargo fmt $(bed) --all && cargo fmt $(fuzz)
