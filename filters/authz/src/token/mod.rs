@@ -33,7 +33,7 @@ pub(crate) use cache::Limits;
 pub(crate) use claims::{ClaimPath, Claims, decimal};
 use compact::Compact;
 pub(crate) use dpop::Dpop;
-use dpop::{Presented, Replays};
+use dpop::Replays;
 pub(crate) use identity::{Identity, Principal};
 pub(crate) use issuer::Issuer;
 pub(crate) use jwks::{NamedKey, parse as parse_key_set};
@@ -256,13 +256,8 @@ impl Issuers {
             if !self.found_by(position, found) {
                 continue;
             }
-            let presented = Presented { token: &found.token, by_proof: self.by_proof(found) };
-            let bound = |dpop: Dpop| {
-                let asked = (view, ports, &self.replays);
-                dpop.check(&proof.claims, presented, issuer.validity.skew, now, asked)
-            };
-            let admitted = issuer.admits(&proof.claims, now, view);
-            match admitted.and_then(|()| issuer.dpop.map_or(Ok(()), bound)) {
+            let bound = |()| self.is_with_its_key(issuer, &proof.claims, found, now, view, ports);
+            match issuer.admits(&proof.claims, now, view).and_then(bound) {
                 Ok(()) => return Ok(Identity::new(issuer, proof, found)),
                 Err(reason) => refusal = reason,
             }
@@ -274,28 +269,6 @@ impl Issuers {
     fn found_by(&self, issuer: usize, found: &Found<'_>) -> bool {
         let mut places = found.places.iter().filter_map(|position| self.places.get(*position));
         places.any(|shared| shared.readers.contains(&issuer))
-    }
-
-    /// Whether the token is in the scheme `DPoP`, and nowhere else.
-    fn by_proof(&self, found: &Found<'_>) -> bool {
-        let mut places = found.places.iter().filter_map(|position| self.places.get(*position));
-        places.all(|shared| shared.place == Place::of_proven())
-    }
-
-    /// Whether somebody's tokens are good without a proof.
-    pub(crate) fn take_bearers(&self) -> bool {
-        self.issuers.iter().any(|issuer| issuer.dpop.is_none_or(|dpop| !dpop.required))
-    }
-
-    /// Whether somebody's tokens may be bound to keys.
-    pub(crate) fn take_proofs(&self) -> bool {
-        self.issuers.iter().any(|issuer| issuer.dpop.is_some())
-    }
-
-    /// The header that ends here with the token, if it is bound to a key: the proof is about this hop.
-    pub(crate) fn proof_header(&self, identity: &Identity<'_>) -> Option<HeaderName> {
-        let ends = identity.issuer.dpop.is_some() && !identity.issuer.forward;
-        ends.then(|| HeaderName::literal("dpop"))
     }
 
     /// What becomes of the headers that may carry a claim: each carries a proven one or none.

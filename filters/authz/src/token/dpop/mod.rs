@@ -15,8 +15,10 @@ pub(super) use replay::Replays;
 
 use super::claims::Claims;
 use super::compact::Compact;
+use super::issuer::Issuer;
 use super::jwks;
 use super::place::{Place, Prefix};
+use super::{Found, Identity, Issuers};
 use crate::Reason;
 
 /// How an issuer's tokens may be bound to keys, by `dpop`.
@@ -30,10 +32,10 @@ pub(crate) struct Dpop {
 
 /// A token, as it came.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Presented<'a> {
-    pub(super) token: &'a [u8],
+struct Presented<'a> {
+    token: &'a [u8],
     /// Whether it came in the scheme `DPoP` (§7.1), and in no other place.
-    pub(super) by_proof: bool,
+    by_proof: bool,
 }
 
 impl Place {
@@ -44,12 +46,56 @@ impl Place {
     }
 }
 
+impl Issuers {
+    /// Whether who sends an issuer's token has the key that it is bound to, if that is looked at.
+    ///
+    /// # Errors
+    /// As [`Dpop::check`].
+    pub(super) fn is_with_its_key(
+        &self,
+        issuer: &Issuer,
+        claims: &Claims,
+        found: &Found<'_>,
+        now: Duration,
+        view: View<'_>,
+        ports: &Ports<'_>,
+    ) -> Result<(), Reason> {
+        let Some(dpop) = issuer.dpop else {
+            return Ok(());
+        };
+        let presented = Presented { token: &found.token, by_proof: self.by_proof(found) };
+        dpop.check(claims, presented, issuer.validity.skew, now, (view, ports, &self.replays))
+    }
+
+    /// Whether the token is in the scheme `DPoP`, and nowhere else.
+    fn by_proof(&self, found: &Found<'_>) -> bool {
+        let mut places = found.places.iter().filter_map(|position| self.places.get(*position));
+        places.all(|shared| shared.place == Place::of_proven())
+    }
+
+    /// Whether somebody's tokens are good without a proof.
+    pub(crate) fn take_bearers(&self) -> bool {
+        self.issuers.iter().any(|issuer| issuer.dpop.is_none_or(|dpop| !dpop.required))
+    }
+
+    /// Whether somebody's tokens may be bound to keys.
+    pub(crate) fn take_proofs(&self) -> bool {
+        self.issuers.iter().any(|issuer| issuer.dpop.is_some())
+    }
+
+    /// The header that ends here with the token, if it is bound to a key: the proof is about this hop.
+    pub(crate) fn proof_header(&self, identity: &Identity<'_>) -> Option<HeaderName> {
+        let ends = identity.issuer.dpop.is_some() && !identity.issuer.forward;
+        ends.then(|| HeaderName::literal("dpop"))
+    }
+}
+
 impl Dpop {
     /// Whether who sends the token has the key that it is bound to. What proves it is good once.
     ///
     /// # Errors
     /// When that is not proven, or was proven before, or when it cannot be told.
-    pub(super) fn check(
+    fn check(
         self,
         claims: &Claims,
         presented: Presented<'_>,
