@@ -221,11 +221,11 @@ fn dpop(raw: RawDpop, pointer: &str) -> Result<Dpop, Invalid> {
     /// How old a proof may be where nobody says: long enough for clocks that are a little off, as §11.1 has it.
     const USUAL: i64 = 60;
     /// Longer, and the memory of proofs would fill up.
-    const LONGEST: i64 = 3600;
+    const LONGEST: i64 = 600;
     let pointer = format!("{pointer}/maxAge");
     let max_age = raw.max_age.map_or(Ok(USUAL), |age| seconds(age, &pointer))?;
     if !(1..=LONGEST).contains(&max_age) {
-        return Err(Invalid::at(pointer, "1 s to 1 h", format!("{max_age} s")));
+        return Err(Invalid::at(pointer, "1 s to 10 m", format!("{max_age} s")));
     }
     Ok(Dpop { required: raw.required, max_age })
 }

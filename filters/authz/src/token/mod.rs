@@ -97,6 +97,8 @@ impl Issuers {
     /// Adds an issuer, and says where its keys come from.
     pub(crate) fn add(&mut self, issuer: Issuer, source: Source) {
         let position = self.issuers.len();
+        let max_age = issuer.dpop.map_or(0, |dpop| dpop.max_age);
+        self.replays.longest = self.replays.longest.max(max_age);
         self.sources.push(source);
         for header in issuer.written() {
             if !self.owned.contains(header) {

@@ -121,8 +121,9 @@ impl Dpop {
         let Some(Value::Object(members)) = header.get("jwk") else {
             return Err(Reason::DpopInvalid);
         };
-        let own = jwks::public(members).ok_or(Reason::DpopInvalid)?;
-        if thumbprint(members).as_deref() != Some(key) || !own.signed(&compact, ports.signatures) {
+        let own = thumbprint(members).filter(|own| own == key);
+        let own = own.and_then(|_| jwks::public(members)).ok_or(Reason::DpopInvalid)?;
+        if !own.signed(&compact, ports.signatures) {
             return Err(Reason::DpopInvalid);
         }
         let proof = compact.payload().and_then(Claims::new).map_err(invalid)?;
@@ -134,12 +135,12 @@ impl Dpop {
             && says("ath") == Some(&hash(presented.token));
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         let made = proof.issued_at().ok_or(Reason::DpopInvalid)?;
-        let until = made.saturating_add(self.max_age);
-        if !for_this || now > until || made > now.saturating_add(skew) {
+        let too_old = now > made.saturating_add(self.max_age);
+        if !for_this || too_old || made > now.saturating_add(skew) {
             return Err(Reason::DpopInvalid);
         }
         // Last, so that nobody but who has a good token fills the memory.
-        replays.admit([key, id], until, now, ports)
+        replays.admit([key, id], made, now, ports)
     }
 }
 

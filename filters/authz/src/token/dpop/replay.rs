@@ -14,8 +14,11 @@ use crate::Reason;
 
 /// How many cells the table has.
 const CELLS: u16 = 4096;
-/// How many proofs are in one.
-const PROOFS: usize = 16;
+/// How many proofs are in one. A thousand proofs a second that are good for a minute fill it half.
+const PROOFS: usize = 32;
+/// For how many seconds a proof is kept after it became too old: workers read the clock before they come here, and clocks are
+/// set back a little.
+const LATE: i64 = 5;
 /// How many bytes a proof is: its end in seconds since the epoch, and the rest of its hash.
 const SIZE: usize = 4 + 12;
 /// How often a cell is tried that others write to.
@@ -27,17 +30,19 @@ const SECRET: &[u8] = b"authz/dpop";
 #[derive(Debug, Default)]
 pub(crate) struct Replays {
     secret: Cell<Option<[u8; 16]>>,
+    /// How old, in seconds, a proof may be where it may be oldest: another rule may take what one finds too old.
+    pub(crate) longest: i64,
 }
 
 impl Replays {
-    /// Takes note of a proof, by its key and its `jti`, which is good until then.
+    /// Takes note of a proof, by its key and its `jti`, that was made then.
     ///
     /// # Errors
     /// When it was there, or when it cannot be told.
     pub(super) fn admit(
         &self,
         [key, id]: [&str; 2],
-        until: i64,
+        made: i64,
         now: i64,
         ports: &Ports<'_>,
     ) -> Result<(), Reason> {
@@ -58,7 +63,8 @@ impl Replays {
                 return Step::Keep(Err(Reason::DpopUnavailable));
             }
             let mut proof = [0; SIZE];
-            let end = u32::try_from(until.max(0)).unwrap_or(u32::MAX).to_le_bytes();
+            let end = made.saturating_add(self.longest).saturating_add(LATE);
+            let end = u32::try_from(end.max(0)).unwrap_or(u32::MAX).to_le_bytes();
             for (to, from) in proof.iter_mut().zip(end.iter().chain(rest)) {
                 *to = *from;
             }
