@@ -148,8 +148,12 @@ fn headers(value: &Value, owned: &mut Vec<String>) {
             owned.extend(members.get("outputPayloadToHeader").and_then(name));
             let claims = members.get("outputClaimToHeaders").and_then(Value::as_array);
             owned.extend(claims.into_iter().flatten().filter_map(|claim| name(&claim["header"])));
-            let rollout = members.get("header").filter(|_| members.contains_key("stable"));
-            owned.extend(rollout.and_then(name));
+            // In shadow a rollout's headers are not its own.
+            let enforced = members.get("mode").is_none_or(|mode| mode != "shadow");
+            let is_rollout = enforced && members.contains_key("stable");
+            owned.extend(members.get("header").filter(|_| is_rollout).and_then(name));
+            let bucket = members.get("bucketHeader").filter(|_| enforced);
+            owned.extend(bucket.and_then(|bucket| name(&bucket["name"])));
             members.values().for_each(|member| headers(member, owned));
         }
         _ => {}
