@@ -1,41 +1,71 @@
 //! The telemetry filter: tells which route a request takes, for logs, traces and later filters, and counts each request
-//! once, by route, method and outcome.
+//! once, by route, method, outcome and whatever labels it is told to.
+//!
+//! In reading order: `classify` tells what a request is, by the trie of `route`, the documents of `openapi` and the
+//! `guess`es of `learned` templates; `end` tells how it ended, in the words of `outcome` and `error`; `label` puts values
+//! of a `source` within bounds; `meter` counts, in the `series` that `admission` gives, what `slo` says too; `attribute`, `redact` and `worth`
+//! are published beside it; `config` parses.
 
+mod admission;
+mod attribute;
+mod classify;
 mod config;
-mod labels;
+mod end;
+mod error;
+mod guess;
+mod label;
+mod learned;
+mod meter;
 mod method;
+mod notes;
+mod openapi;
 mod outcome;
+mod publish;
+mod redact;
 mod route;
+mod series;
+mod slo;
+mod source;
+mod value;
+mod worth;
 
-use filter_core::{
-    Attribute, Filter, Headers, Invalid, Metrics, Outcome, Phase, Ports, Publication, View,
-};
+use std::cell::Cell;
 
-use filter_core::matching::path::canonical;
-use filter_core::metrics::MAX_SERIES;
+use filter_core::{Attribute, Filter, Invalid, Metrics, Outcome, Phase, Ports, Stated, View};
 
-use labels::Requests;
-use method::Method;
-use outcome::Ending;
-use route::Routes;
+use classify::{Arrival, Classifier};
+use end::End;
+use meter::{Meter, Request, duration};
+use publish::Publisher;
 
-/// The routes, and the series that their requests are counted in.
+/// The routes, what is published of requests, and the series that they are counted in.
 #[derive(Debug)]
 pub struct Telemetry {
-    routes: Routes,
-    requests: Requests,
+    classifier: Classifier,
+    publisher: Publisher,
+    meter: Meter,
+    sinks: Sinks,
+    /// Whether what is told once is told. It is told again after a new configuration, and by each worker.
+    told: Cell<bool>,
 }
 
-/// What a request was when it arrived. At its end its path may have been rewritten.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Memo(Option<Arrival>);
-
+/// Where the end of a request is told, if anywhere.
 #[derive(Clone, Copy, Debug)]
-struct Arrival {
-    /// The rank of the route it took.
-    route: Option<usize>,
-    method: Method,
-    grpc: bool,
+pub(crate) struct Sinks {
+    pub(crate) metrics: bool,
+    /// Filter state, for what is known when a request ends.
+    pub(crate) state_at_end: bool,
+}
+
+/// What is kept of a request from its arrival to its end.
+#[derive(Clone, Debug, Default)]
+pub struct Memo(Option<Kept>);
+
+#[derive(Clone, Debug)]
+struct Kept {
+    arrival: Arrival,
+    /// Whether its `x-request-id` is in the sample.
+    sampled: bool,
 }
 
 impl Filter for Telemetry {
@@ -44,57 +74,86 @@ impl Filter for Telemetry {
     type Memo = Memo;
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {
-        let routes = config::routes(document)?;
-        let requests = Requests::declare(routes.ranked(), metrics).map_err(|invalid| {
-            let expected = format!("routes that need at most {MAX_SERIES} metric series in all");
-            Invalid::at("/routes", expected, invalid.to_string())
-        })?;
-        Ok(Self { routes, requests })
+        config::parse(document, metrics)
     }
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
         match phase {
-            Phase::Log => Ending::ATTRIBUTES.to_vec(),
-            Phase::Request | Phase::Response => Vec::new(),
+            Phase::Log if self.heeds_ends() => {
+                let how = [
+                    Attribute::ResponseCode,
+                    Attribute::ResponseFlags,
+                    Attribute::ResponseGrpcStatus,
+                ];
+                let why = self.sinks.state_at_end.then_some(Attribute::ResponseCodeDetails);
+                let more = why.into_iter().chain(self.publisher.attributes());
+                how.into_iter().chain(self.meter.attributes()).chain(more).collect()
+            }
+            Phase::Request | Phase::Response | Phase::Log => Vec::new(),
         }
     }
 
-    fn on_request(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {
-        let arrival = self.classify(view.request());
-        memo.0 = Some(arrival);
-        Outcome { publish: self.publish(arrival), ..Outcome::pass() }
+    fn expressions(&self) -> Vec<Stated> {
+        self.publisher.expressions()
     }
 
-    fn on_log(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {
-        let (arrival, publish) = match memo.0 {
-            Some(arrival) => (arrival, Vec::new()),
+    fn late_expressions(&self) -> Vec<Stated> {
+        self.publisher.late_expressions()
+    }
+
+    fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
+        let request = view.request();
+        let arrival = self.classifier.classify(request, ports.cells);
+        let publish = self.publisher.at_arrival(*view, &self.classifier, &arrival);
+        memo.0 = Some(Kept { arrival, sampled: self.publisher.samples(request) });
+        Outcome { publish, ..Outcome::pass() }
+    }
+
+    fn on_log(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
+        let mut outcome = Outcome::pass();
+        let kept = memo.0.take();
+        if kept.is_some() && !self.heeds_ends() {
+            return outcome;
+        }
+        let (mut arrival, sampled) = match kept {
+            Some(kept) => (kept.arrival, kept.sampled),
             None => {
-                let arrival = self.classify(view.request());
-                (arrival, self.publish(arrival))
+                let request = view.request();
+                let arrival = self.classifier.classify(request, ports.cells);
+                outcome.publish = self.publisher.at_arrival(*view, &self.classifier, &arrival);
+                (arrival, self.publisher.samples(request))
             }
         };
-        let end = Ending::of(*view, arrival.grpc);
-        let count = self.requests.count(arrival.route, arrival.method, end);
-        Outcome { publish, counts: count.into_iter().collect(), ..Outcome::pass() }
+        let route = self.classifier.route(arrival.taken);
+        let (expected, threshold) =
+            route.map_or((&[][..], None), |route| (&route.expected, route.threshold));
+        let end = End::of(*view, arrival.grpc, expected);
+        let counts = &mut outcome.counts;
+        self.classifier.learn(&mut arrival, end, ports.cells, &self.meter.notes, counts);
+        let labels = self.meter.label(*view, end, ports, counts);
+        if self.sinks.metrics {
+            let request = Request { arrival: &arrival, end, threshold, labels: &labels };
+            self.meter.count(*view, &request, ports, counts);
+            if !self.told.replace(true) {
+                counts.extend(self.meter.first());
+            }
+        }
+        let ended = publish::Ended { end, took: duration(*view), threshold, sampled };
+        outcome.publish.extend(self.publisher.at_end(*view, ended));
+        if self.sinks.state_at_end {
+            outcome.publish.extend(publish::end(end, &self.meter.labels, &labels));
+        }
+        outcome
     }
 }
 
 impl Telemetry {
-    /// What the request is. A path that servers read differently takes no route.
-    fn classify(&self, request: Headers<'_>) -> Arrival {
-        let method = Method::of(request.method());
-        let path = canonical(request.path());
-        let route = path.ok().and_then(|path| self.routes.find(&path, method));
-        Arrival { route, method, grpc: request.is_grpc() }
-    }
-
-    fn publish(&self, arrival: Arrival) -> Vec<Publication> {
-        let route = arrival.route.and_then(|rank| self.routes.ranked().get(rank));
-        let publication = route.map(|route| Publication {
-            name: "http_route",
-            value: route.template.as_str().as_bytes().to_vec(),
-        });
-        publication.into_iter().collect()
+    /// Whether it matters how requests end.
+    fn heeds_ends(&self) -> bool {
+        self.sinks.metrics
+            || self.sinks.state_at_end
+            || self.classifier.learned.is_some()
+            || self.publisher.heeds_ends()
     }
 }
 
