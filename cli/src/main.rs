@@ -14,12 +14,14 @@ mod options;
 mod publish;
 mod reference;
 mod registry;
+mod render;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use command::Command;
 use failure::Failure;
+use render::{Form, Needs, Source};
 
 /// The exit status of a run that came to no result.
 const NO_RESULT: u8 = 2;
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
                 Err(Failure::NotDone(error.to_string()).of(file.display()).of("outrigger"))
             }
         },
+        Ok(Command::Render { form, sources }) => rendered(form, &sources),
         Ok(Command::Package { module, tag, folder }) => {
             publish::package(&module, tag.as_deref(), &folder)
                 .map(|digest| format!("{digest}\n"))
@@ -69,6 +72,18 @@ fn main() -> ExitCode {
         Err(Failure::Refused(text)) => complain(&text, ExitCode::FAILURE),
         Err(Failure::NotDone(text)) => complain(&text, ExitCode::from(NO_RESULT)),
     }
+}
+
+/// What a proxy must be told of these plugins' metrics.
+fn rendered(form: Form, sources: &[Source]) -> Result<String, Failure> {
+    let mut needs = Needs::default();
+    for Source { filter, file } in sources {
+        let text = document::read(file).map_err(|error| {
+            Failure::NotDone(error.to_string()).of(file.display()).of("outrigger")
+        })?;
+        needs.add(*filter, file, &text).map_err(Failure::Refused)?;
+    }
+    Ok(needs.render(form))
 }
 
 /// Prints a result. One that could not be printed is none.
