@@ -34,7 +34,7 @@ fn every_file_is_accepted_as_it_is() {
             count += 1;
         }
     }
-    assert_eq!(count, 19);
+    assert_eq!(count, 20);
 }
 
 #[test]
@@ -337,6 +337,40 @@ fn telemetry_counts_by_route_and_says_so_in_the_access_log() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "no {line} in\n{metrics}");
     }
+}
+
+#[test]
+fn telemetry_red_counts_by_tenant_and_logs_what_is_worth_a_line() {
+    let (envoy, mut client) = start("telemetry-red");
+    let mut ask = |path: &str, tenant: &str| {
+        client.send(&Request::get(path).with("x-tenant", tenant)).unwrap()
+    };
+    for (path, tenant) in [("/orders/1", "acme"), ("/orders/none", "acme"), ("/search", "globex")] {
+        ask(path, tenant);
+    }
+    let failed = ask("/fail?token=secret", "acme");
+    let line = envoy.access_log().of(&failed).unwrap();
+    for (name, value) in [("log", "error"), ("path", "/fail?token=REDACTED"), ("error_type", "503")]
+    {
+        assert_eq!(line.text(name).as_deref(), Some(value));
+    }
+    for line in [
+        r#"http_server_requests_total{http_route="/orders/{order}",http_request_method="GET",outcome="ok",http_response_status_class="2xx",tenant="acme"} 1"#,
+        r#"http_server_requests_total{http_route="/orders/{order}",http_request_method="GET",outcome="client_error",http_response_status_class="4xx",tenant="acme"} 1"#,
+        r#"http_server_requests_total{http_route="/search",http_request_method="GET",outcome="ok",http_response_status_class="4xx",tenant="globex"} 1"#,
+        r#"http_server_requests_total{http_route="_other",http_request_method="GET",outcome="server_error",http_response_status_class="5xx",error_type="503",tenant="acme"} 1"#,
+        r#"http_server_slo_requests_total{http_route="_other",http_request_method="GET",tenant="acme",slo="errors",verdict="bad"} 1"#,
+        r#"http_server_request_duration_milliseconds_bucket{http_route="/search",http_request_method="GET",outcome="ok",le="+Inf"} 1"#,
+    ] {
+        // Histograms are merged when statistics are flushed.
+        poll::until(poll::DEADLINE, line, || {
+            let metrics = envoy.admin().prometheus().ok()?;
+            metrics.lines().any(|found| found == line).then_some(())
+        })
+        .unwrap();
+    }
+    let metrics = envoy.admin().prometheus().unwrap();
+    assert!(metrics.contains(r#"le="7500""#) && !metrics.contains("=.="), "{metrics}");
 }
 
 #[test]
