@@ -48,11 +48,15 @@ pub fn dashboard() -> Result<Vec<(String, String)>, String> {
     let path = workspace::root().join("istio-manifests/observability/dashboard.json");
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let dashboard: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let queries = list(&dashboard["panels"]).into_iter().flat_map(|panel| {
-        let title = text(&panel["title"]);
-        let queries = list(&panel["targets"]).into_iter().map(move |target| text(&target["expr"]));
+    let text = |value: &Value, name: &str| {
+        value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let list = |value: &Value, name: &str| {
+        value.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let queries = list(&dashboard, "panels").into_iter().flat_map(|panel| {
+        let title = text(&panel, "title");
+        let queries = list(&panel, "targets").into_iter().map(move |each| text(&each, "expr"));
         queries.map(move |query| (title.clone(), query.replace("$__rate_interval", "1m")))
     });
     Ok(queries.collect())
@@ -65,7 +69,9 @@ impl Prometheus {
     /// When there is no `prometheus`, or it does not start.
     pub fn start(scraped: SocketAddr) -> Result<Self, String> {
         let folder = Folder::temporary()?;
-        folder.write("rules.yml", rules()?["spec"].to_string().as_bytes())?;
+        let rules = rules()?;
+        let rules = rules.get("spec").ok_or("rules without a spec")?;
+        folder.write("rules.yml", rules.to_string().as_bytes())?;
         let config = json!({
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": ["rules.yml"],
@@ -110,10 +116,13 @@ impl Prometheus {
     pub fn query(&self, query: &str) -> Result<Vec<Sample>, String> {
         let answer = self.ask(&format!("/api/v1/query?query={}", escaped(query)))?;
         let answer: Value = serde_json::from_str(&answer).map_err(|error| error.to_string())?;
-        let result = answer["data"]["result"].as_array().ok_or_else(|| answer.to_string())?;
+        let result = answer
+            .pointer("/data/result")
+            .and_then(Value::as_array)
+            .ok_or_else(|| answer.to_string())?;
         let sample = |each: &Value| {
-            let value = each["value"][1].as_str()?.parse().ok()?;
-            Some(Sample { labels: each["metric"].clone(), value })
+            let value = each.pointer("/value/1")?.as_str()?.parse().ok()?;
+            Some(Sample { labels: each.get("metric")?.clone(), value })
         };
         result.iter().map(|each| sample(each).ok_or_else(|| each.to_string())).collect()
     }

@@ -37,6 +37,11 @@ fn load(address: SocketAddr, count: usize, request: fn(usize) -> Request) -> Vec
     threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
 }
 
+/// Each in its turn.
+fn one_of<const N: usize>(words: [&'static str; N], number: usize) -> &'static str {
+    words.iter().copied().cycle().nth(number % N).unwrap()
+}
+
 /// Orders of three tenants, of which some are not there, a search that finds nothing, and a failure.
 fn shopping(number: usize) -> Request {
     let path = match number % 8 {
@@ -45,7 +50,7 @@ fn shopping(number: usize) -> Request {
         2 => "/orders/none".to_owned(),
         _ => format!("/orders/{number}"),
     };
-    Request::get(&path).with("x-tenant", ["acme", "globex", "initech"][number % 3])
+    Request::get(&path).with("x-tenant", one_of(["acme", "globex", "initech"], number))
 }
 
 #[test]
@@ -139,7 +144,7 @@ fn prometheus_returns_what_the_load_generator_counted() {
 /// A request of a path, a method and a tenant that nobody ever sent, which would forge labels if it could.
 fn attack(number: usize) -> Request {
     const FORGED: [&str; 4] = ["", ";.;outcome=.=evil;.;", "\"}1\\n", ".component.x."];
-    let forged = FORGED[number % FORGED.len()];
+    let forged = one_of(FORGED, number);
     let method = if number.is_multiple_of(7) { format!("M{number}") } else { "GET".to_owned() };
     let mut request = Request::new(&method, &format!("/p{number}-{}/x{forged}", number % 1000));
     if number.is_multiple_of(3) {
