@@ -14,6 +14,7 @@ mod options;
 mod publish;
 mod reference;
 mod registry;
+mod trim;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -54,6 +55,9 @@ fn main() -> ExitCode {
                 Err(Failure::NotDone(error.to_string()).of(file.display()).of("outrigger"))
             }
         },
+        Ok(Command::Trim { filter, module, file }) => trim::trim(filter, &module, &file)
+            .map(|()| String::new())
+            .map_err(|failure| failure.of("outrigger")),
         Ok(Command::Package { module, tag, folder }) => {
             publish::package(&module, tag.as_deref(), &folder)
                 .map(|digest| format!("{digest}\n"))

@@ -20,7 +20,7 @@ use std::cell::LazyCell;
 use filter_core::matching::{RequestLine, Truth};
 use filter_core::metrics::{Family, InvalidMetric, LabelValue};
 use filter_core::{
-    Count, Edit, Filter, HeaderName, Headers, Invalid, Ledger, Metrics, Outcome, Ports,
+    Count, Edit, Filter, HeaderName, Headers, Invalid, Ledger, Metrics, Outcome, Phase, Ports,
     Publication, View,
 };
 
@@ -46,6 +46,8 @@ struct Versions {
 
 impl Filter for Canary {
     const NAME: &'static str = "canary";
+
+    const LATER: &'static [Phase] = &[];
 
     type Memo = ();
 
