@@ -152,6 +152,13 @@ mod proxy {
             act(Act::HeaderEdited { status });
             status
         }
+        proxy_add_header_map_value(
+            map: u32, key: *const u8, key_size: usize, value: *const u8, value_size: usize
+        ) {
+            let status = answer().0;
+            act(Act::HeaderEdited { status });
+            status
+        }
         proxy_replace_header_map_value(
             map: u32, key: *const u8, key_size: usize, value: *const u8, value_size: usize
         ) {
