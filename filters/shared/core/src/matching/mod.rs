@@ -1,7 +1,9 @@
 //! The language in which rules select requests, the one of Istio's `AuthorizationPolicy`: [`Operation`] over
-//! [`string::StringPattern`], [`path::PathPattern`] and [`host::HostPattern`], decided in three values.
+//! [`string::StringPattern`], [`path::PathPattern`] and [`host::HostPattern`], decided in three values; [`Index`] finds the rules
+//! that may be about a request.
 
 pub mod host;
+pub mod index;
 pub mod ip;
 pub mod operation;
 pub mod path;
@@ -14,6 +16,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 pub use host::HostPattern;
+pub use index::{About, Index};
 pub use ip::IpBlock;
 pub use operation::{Operation, RequestLine};
 pub use path::{Ambiguous, PathPattern};
@@ -83,6 +86,12 @@ impl From<bool> for Truth {
 pub struct NonEmpty<T>(Vec<T>);
 
 impl<T> NonEmpty<T> {
+    /// The items as a slice.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        &self.0
+    }
+
     /// The items, at least one.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.0.iter()
