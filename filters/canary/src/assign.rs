@@ -27,6 +27,8 @@ pub(crate) enum Why {
     Excluded,
     /// The version that was drawn is counted, and not set.
     Shadow,
+    /// The variant is off, as it does too badly.
+    Guarded,
 }
 
 impl Reason for Why {
@@ -38,6 +40,7 @@ impl Reason for Why {
         Self::Holdout,
         Self::Excluded,
         Self::Shadow,
+        Self::Guarded,
     ];
 
     fn as_str(self) -> &'static str {
@@ -49,6 +52,7 @@ impl Reason for Why {
             Self::Holdout => "holdout",
             Self::Excluded => "excluded",
             Self::Shadow => "shadow",
+            Self::Guarded => "guarded",
         }
     }
 }

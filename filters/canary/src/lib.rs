@@ -4,28 +4,35 @@
 //! In reading order: [`mod@bucket`] hashes a key to one of a million buckets, [`hash`] does so as the experiment platforms
 //! do; [`layout`] says which buckets are whose, and so what happens when weights change; [`schedule`] changes them by the
 //! clock, and `shares` puts the two together; `key` says who the user is, `assign` what that
-//! user gets; `config` parses.
+//! user gets; `guard` takes a variant off, and `ways` knows the routes, which `watch` looks at when a request is over;
+//! `config` parses.
 
 mod assign;
 pub mod bucket;
 mod config;
+mod guard;
 pub mod hash;
 mod key;
 pub mod layout;
 pub mod schedule;
 mod shares;
+mod watch;
+mod ways;
 
 use std::cell::LazyCell;
+use std::time::Duration;
 
 use filter_core::matching::{RequestLine, Truth};
 use filter_core::metrics::{Family, InvalidMetric, LabelValue};
 use filter_core::{
-    Count, Edit, Filter, HeaderName, Headers, Invalid, Ledger, Metrics, Outcome, Ports,
-    Publication, View,
+    Attribute, Chores, Count, Edit, Filter, HeaderName, Headers, Invalid, Ledger, Metrics, Outcome,
+    Phase, Ports, Publication, View,
 };
 
 use assign::{Assignment, Why};
 use config::{Mode, Plan, Rollout};
+pub use watch::Memo;
+use watch::Watch;
 
 /// The canary filter.
 #[derive(Debug)]
@@ -34,6 +41,8 @@ pub struct Canary {
     ledger: Ledger,
     /// Of each rollout that has versions.
     assignments: Vec<Option<Versions>>,
+    /// Of each rollout that is watched.
+    watches: Vec<Option<Watch>>,
 }
 
 /// The counters of a rollout's versions.
@@ -47,7 +56,7 @@ struct Versions {
 impl Filter for Canary {
     const NAME: &'static str = "canary";
 
-    type Memo = ();
+    type Memo = Memo;
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {
         let plan = config::parse(document)?;
@@ -58,10 +67,19 @@ impl Filter for Canary {
         let ledger = Ledger::open::<Why>(Self::NAME, names, metrics).map_err(uncountable)?;
         let versions = |rollout| Versions::of(rollout, metrics).map_err(uncountable);
         let assignments = plan.rollouts.iter().map(versions).collect::<Result<_, _>>()?;
-        Ok(Self { plan, ledger, assignments })
+        let watch = |rollout| Watch::of(rollout, metrics).map_err(uncountable);
+        let watches = plan.rollouts.iter().map(watch).collect::<Result<_, _>>()?;
+        Ok(Self { plan, ledger, assignments, watches })
     }
 
-    fn on_request(&self, view: &View<'_>, _: &mut (), ports: &Ports<'_>) -> Outcome {
+    fn attributes(&self, phase: Phase) -> Vec<Attribute> {
+        match phase {
+            Phase::Log => self.watches.iter().flatten().flat_map(Watch::attributes).collect(),
+            Phase::Request | Phase::Response => Vec::new(),
+        }
+    }
+
+    fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         let headers = view.request();
         let line = LazyCell::new(|| RequestLine::of(headers));
         let clock = LazyCell::new(|| ports.clock.wall());
@@ -71,8 +89,14 @@ impl Filter for Canary {
             // What cannot be told stays on the default route.
             let meant =
                 rollout.about.as_ref().is_none_or(|about| about.matches(&line) == Truth::True);
-            let assignment =
+            let mut assignment =
                 meant.then(|| rollout.assign(headers, self.plan.holdout.as_ref(), || *clock));
+            if let (Some(Some(watch)), Some(got)) = (self.watches.get(index), &mut assignment) {
+                let key = || key::of(&rollout.key, headers);
+                if let Some(watched) = watch.admit(index, got, key, ports) {
+                    memo.keep(watched, *view);
+                }
+            }
             if let Some(assignment) = assignment {
                 outcome.decisions.push(self.ledger.by(index, assignment.why));
                 if let Some(Some(versions)) = self.assignments.get(index) {
@@ -89,6 +113,24 @@ impl Filter for Canary {
             outcome.publish.push(Publication { name: "canary_variant", value: published });
         }
         outcome
+    }
+
+    fn on_log(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {
+        let (counts, words) = memo.over(&self.watches, *view);
+        let publish = (!words.is_empty())
+            .then_some(Publication { name: "canary_route", value: words })
+            .into_iter()
+            .collect();
+        Outcome { counts, publish, ..Outcome::pass() }
+    }
+
+    fn period(&self) -> Option<Duration> {
+        self.watches.iter().flatten().any(Watch::guards).then_some(guard::PERIOD)
+    }
+
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores {
+        let counts = self.watches.iter().flatten().flat_map(|watch| watch.tick(ports)).collect();
+        Chores { counts, ..Chores::default() }
     }
 }
 

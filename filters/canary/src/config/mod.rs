@@ -1,6 +1,7 @@
 //! From the document to rollouts, or a refusal.
 
 mod variants;
+mod watch;
 
 use std::collections::HashMap;
 
@@ -15,6 +16,8 @@ use crate::hash::Hash;
 use crate::key::Part;
 use crate::shares::{Arrangement, Shares};
 use variants::RawVariant;
+pub(crate) use watch::Watched;
+use watch::{RawGuard, RawWay};
 
 /// What the stable version is called where no value is set for it.
 const STABLE: &str = "stable";
@@ -38,6 +41,7 @@ pub(crate) struct Rollout {
     pub(crate) stable: Option<Rule>,
     pub(crate) variants: Vec<Rule>,
     pub(crate) shares: Shares,
+    pub(crate) watched: Option<Watched>,
 }
 
 /// Whether a decision has an effect.
@@ -123,6 +127,8 @@ struct RawRollout {
     namespace: Option<Object<RawNamespace>>,
     stable: Option<Rule>,
     variants: Option<NonEmpty<Object<RawVariant>>>,
+    guard: Option<Object<RawGuard>>,
+    routes: Option<NonEmpty<Object<RawWay>>>,
     #[expect(dead_code, reason = "one policy so far, which may be written out")]
     missing_key: Option<MissingKey>,
 }
@@ -221,6 +227,10 @@ impl RawRollout {
         let given = given.into_iter().map(|Object(variant)| variant).collect();
         let (variants, shares) = variants::compile(given, self.stable.as_ref(), arrangement)
             .map_err(|invalid| invalid.under("/variants"))?;
+        let guard = self.guard.map(|Object(guard)| guard);
+        let routes = self.routes.map(NonEmpty::into_vec);
+        let routes = routes.map(|routes| routes.into_iter().map(|Object(way)| way).collect());
+        let watched = watch::compile(guard, routes, self.stable.as_ref(), &variants)?;
         Ok(Rollout {
             salt: self.salt.unwrap_or_else(|| self.name.to_string()),
             name: self.name,
@@ -234,6 +244,7 @@ impl RawRollout {
             stable: self.stable,
             variants,
             shares,
+            watched,
         })
     }
 }
