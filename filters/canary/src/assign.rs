@@ -45,6 +45,8 @@ pub(crate) enum Why {
     Random,
     /// The version that was drawn is counted, and not set.
     Shadow,
+    /// The variant is off, as it does too badly.
+    Guarded,
 }
 
 impl Reason for Why {
@@ -62,6 +64,7 @@ impl Reason for Why {
         Self::MissingKey,
         Self::Random,
         Self::Shadow,
+        Self::Guarded,
     ];
 
     fn as_str(self) -> &'static str {
@@ -79,6 +82,7 @@ impl Reason for Why {
             Self::MissingKey => "missing_key",
             Self::Random => "random",
             Self::Shadow => "shadow",
+            Self::Guarded => "guarded",
         }
     }
 }

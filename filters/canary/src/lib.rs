@@ -5,7 +5,8 @@
 //! do; [`layout`] says which buckets are whose, and so what happens when weights change; [`schedule`] changes them by the
 //! clock, and `shares` puts the two together; `request` is what can be asked, `key` who the user is, `selector` which
 //! requests are meant, `overrides` who may choose, `sticky` what a user had, `role` and `baggage` what was decided before;
-//! `assign` puts them in order, and `effects` tells the upstream. `sign` is what clients carry for us in `preview` tokens
+//! `assign` puts them in order, and `effects` tells the upstream; `guard` takes a variant off, and `ways` knows the routes,
+//! which `watch` looks at when a request is over. `sign` is what clients carry for us in `preview` tokens
 //! and in cookies. `config` parses, and [`compare`] holds a configuration against the one that runs.
 
 mod anonymous;
@@ -17,6 +18,7 @@ mod compare;
 mod config;
 mod cookie;
 mod effects;
+mod guard;
 pub mod hash;
 mod key;
 pub mod layout;
@@ -29,12 +31,16 @@ mod selector;
 mod shares;
 mod sign;
 mod sticky;
+mod watch;
+mod ways;
+
+use std::time::Duration;
 
 use filter_core::matching::Truth;
 use filter_core::metrics::{Family, InvalidMetric, LabelValue};
 use filter_core::{
-    Attribute, Count, Edit, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports,
-    Publication, View,
+    Attribute, Chores, Count, Edit, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase,
+    Ports, Publication, View,
 };
 
 use assign::Why;
@@ -43,6 +49,7 @@ pub use compare::compare;
 use config::{Mode, Plan, Rollout};
 pub use preview::preview_token;
 use request::Request;
+use watch::Watch;
 
 /// The canary filter.
 #[derive(Debug)]
@@ -51,6 +58,8 @@ pub struct Canary {
     ledger: Ledger,
     /// Of each rollout that has versions.
     assignments: Vec<Option<Versions>>,
+    /// Of each rollout that is watched.
+    watches: Vec<Option<Watch>>,
 }
 
 /// The counters of a rollout's versions.
@@ -75,14 +84,17 @@ impl Filter for Canary {
         let ledger = Ledger::open::<Why>(Self::NAME, names, metrics).map_err(uncountable)?;
         let versions = |rollout| Versions::of(rollout, metrics).map_err(uncountable);
         let assignments = plan.rollouts.iter().map(versions).collect::<Result<_, _>>()?;
+        let watch = |rollout| Watch::of(rollout, metrics).map_err(uncountable);
+        let watches = plan.rollouts.iter().map(watch).collect::<Result<_, _>>()?;
         plan.open(metrics).map_err(uncountable)?;
-        Ok(Self { plan, ledger, assignments })
+        Ok(Self { plan, ledger, assignments, watches })
     }
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
         match phase {
             Phase::Request => self.plan.attributes(),
-            Phase::Response | Phase::Log => Vec::new(),
+            Phase::Response => Vec::new(),
+            Phase::Log => self.watches.iter().flatten().flat_map(Watch::attributes).collect(),
         }
     }
 
@@ -98,7 +110,13 @@ impl Filter for Canary {
             if !about.is_none_or(|about| about.matches(request.facts.line()) == Truth::True) {
                 continue;
             }
-            let got = rollout.assign(&request);
+            let mut got = rollout.assign(&request);
+            if let Some(Some(watch)) = self.watches.get(index)
+                && let Some(watched) =
+                    watch.admit(index, &mut got, || rollout.user(&request), ports)
+            {
+                memo.watched.keep(watched, *view);
+            }
             outcome.decisions.push(self.ledger.by(index, got.why));
             if let Some(Some(versions)) = self.assignments.get(index) {
                 outcome.counts.push(versions.count(got.variant));
@@ -137,6 +155,24 @@ impl Filter for Canary {
         let append = |line| Edit::Append(HeaderName::literal("set-cookie"), line);
         Outcome { edits: lines.into_iter().map(append).collect(), ..Outcome::pass() }
     }
+
+    fn on_log(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {
+        let (counts, words) = memo.watched.over(&self.watches, *view);
+        let publish = (!words.is_empty())
+            .then_some(Publication { name: "canary_route", value: words })
+            .into_iter()
+            .collect();
+        Outcome { counts, publish, ..Outcome::pass() }
+    }
+
+    fn period(&self) -> Option<Duration> {
+        self.watches.iter().flatten().any(Watch::guards).then_some(guard::PERIOD)
+    }
+
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores {
+        let counts = self.watches.iter().flatten().flat_map(|watch| watch.tick(ports)).collect();
+        Chores { counts, ..Chores::default() }
+    }
 }
 
 /// What is kept of an exchange.
@@ -144,6 +180,8 @@ impl Filter for Canary {
 pub struct Memo {
     /// The lines of `Set-Cookie` that the response gets.
     cookies: Vec<Vec<u8>>,
+    /// What to look at when the exchange is over.
+    watched: watch::Notes,
 }
 
 /// Adds `ROLLOUT=VERSION` to a list.

@@ -6,6 +6,7 @@ mod overrides;
 mod parts;
 mod rollout;
 mod variants;
+mod watch;
 
 use filter_core::matching::{Index, Operation};
 use filter_core::metrics::InvalidMetric;
@@ -25,6 +26,7 @@ use crate::shares::Shares;
 use crate::sign::Keys;
 use crate::sticky::Sticky;
 pub(crate) use document::parse;
+pub(crate) use watch::{Overrides, Watched};
 
 /// What the stable version is called where no value is set for it.
 const STABLE: &str = "stable";
@@ -60,6 +62,7 @@ pub(crate) struct Rollout {
     pub(crate) stable: Option<Rule>,
     pub(crate) variants: Vec<Rule>,
     pub(crate) shares: Shares,
+    pub(crate) watched: Option<Watched>,
 }
 
 /// Whether a decision has an effect.

@@ -10,6 +10,7 @@ use super::cookie::RawCookie;
 use super::overrides::{RawOverride, RawSegment, RawSelector, Versions};
 use super::parts::RawPart;
 use super::variants::{self, RawVariant};
+use super::watch::{self, RawGuard, RawWay};
 use super::{BucketHeader, Mode, Namespace, Rollout, Switch};
 use crate::bucket::PartsPerMillion;
 use crate::hash::Hash;
@@ -56,6 +57,8 @@ pub(super) struct RawRollout {
     namespace: Option<Object<RawNamespace>>,
     stable: Option<Rule>,
     variants: Option<NonEmpty<Object<RawVariant>>>,
+    guard: Option<Object<RawGuard>>,
+    routes: Option<NonEmpty<Object<RawWay>>>,
 }
 
 #[derive(Deserialize)]
@@ -150,6 +153,10 @@ impl RawRollout {
             let found = min_bucket_version.to_string();
             return Err(Invalid::at("/minBucketVersion", expected, found));
         }
+        let guard = self.guard.map(|Object(guard)| guard);
+        let routes = self.routes.map(NonEmpty::into_vec);
+        let routes = routes.map(|routes| routes.into_iter().map(|Object(way)| way).collect());
+        let watched = watch::compile(guard, routes, self.stable.as_ref(), &variants)?;
         Ok(Rollout {
             salt: self.salt.unwrap_or_else(|| self.name.to_string()),
             name: self.name,
@@ -172,6 +179,7 @@ impl RawRollout {
             stable: self.stable,
             variants,
             shares,
+            watched,
         })
     }
 }
