@@ -71,6 +71,8 @@ struct Kept {
 impl Filter for Telemetry {
     const NAME: &'static str = "telemetry";
 
+    const LATER: &'static [Phase] = &[Phase::Log];
+
     type Memo = Memo;
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {
