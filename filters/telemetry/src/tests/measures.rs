@@ -71,3 +71,18 @@ fn a_sink_that_tells_no_end_asks_for_nothing_then() {
     assert_eq!(published["request_operation"], "GET /a");
     assert!(counted.is_empty());
 }
+
+#[test]
+fn histograms_have_a_bound_of_their_own() {
+    let routes = |count: usize| {
+        let routes: Vec<String> = (0..count).map(|n| format!(r#"{{"path":"/{n}"}}"#)).collect();
+        let document = format!(r#"{{"routes":[{}],"duration":{{}}}}"#, routes.join(","));
+        Telemetry::configure(document.as_bytes(), &mut Metrics::default())
+    };
+    assert!(routes(71).is_ok());
+    assert_eq!(
+        routes(72).unwrap_err().to_string(),
+        "at \"/duration\": expected routes and labels that need at most 4000 histograms in all, \
+         found 4015 histograms"
+    );
+}
