@@ -34,7 +34,7 @@ fn every_file_is_accepted_as_it_is() {
             count += 1;
         }
     }
-    assert_eq!(count, 19);
+    assert_eq!(count, 20);
 }
 
 #[test]
@@ -319,6 +319,35 @@ fn canary_pins_users_under_weights_of_the_route() {
     }
     let asked = Request::get("/checkout").with("x-user", "ann").with("x-checkout-bucket", "99");
     assert_eq!(body(&mut client, &asked)["version"], "v1");
+}
+
+#[test]
+fn canary_takes_a_version_off_that_fails_and_lets_it_back() {
+    let (envoy, mut client) = start("canary-guard");
+    // How many of sixty users are answered by v2, and how many are by nobody.
+    let mut round = |fail: &str| {
+        let mut answered = |user: usize| {
+            let request = Request::get("/checkout").with("x-user", user.to_string());
+            let response = client.send(&request.with("x-fail", fail)).unwrap();
+            (response.text().contains(r#""version":"v2""#), response.status == 503)
+        };
+        let answers: Vec<_> = (1..=60).map(&mut answered).collect();
+        let count = |which: fn(&(bool, bool)) -> bool| answers.iter().filter(|a| which(a)).count();
+        (count(|answer| answer.0), count(|answer| answer.1))
+    };
+    let (all, failed) = round("no");
+    assert!((15..45).contains(&all) && failed == 0, "{all} and {failed} of 60");
+    assert_eq!(round("yes"), (all, all));
+    let mut until = |what: &str, fail: &str, v2: usize| {
+        poll::until(poll::DEADLINE, what, || (round(fail) == (v2, 0)).then_some(())).unwrap();
+    };
+    until("v2 to be off", "yes", 0);
+    until("v2 to come back", "no", all);
+    let labels = |result| [("rollout", "checkout"), ("variant", "v2"), ("result", result)];
+    let metric = |name: &str, result| envoy.admin().metric(name, &labels(result)).unwrap();
+    assert_eq!(metric("outrigger_canary_guard_total", "ejected"), 1);
+    assert_eq!(metric("outrigger_canary_guard_total", "recovered"), 1);
+    assert!(metric("outrigger_canary_routes_total", "as_meant") > 0);
 }
 
 #[test]
