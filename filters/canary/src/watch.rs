@@ -1,10 +1,12 @@
 //! What is looked at once a request is over: what came of it, for the guard, and whether it went where it was meant to go.
 
+use std::borrow::Cow;
+
 use filter_core::metrics::{Family, InvalidMetric, LabelValue};
 use filter_core::{Attribute, Count, Metrics, Ports, Rule, View};
 
-use crate::assign::{Assignment, Why};
-use crate::config::Rollout;
+use crate::assign::{Assignment, Place, Why};
+use crate::config::{Overrides, Rollout};
 use crate::guard::ending::Protocol;
 use crate::guard::{Gate, Guard, Moment};
 use crate::ways::{self, Way, Went};
@@ -18,12 +20,13 @@ pub(crate) struct Watch {
     /// Which of them are the variants, by their order. A platform's control may be stable.
     places: Vec<usize>,
     guard: Option<Guard>,
+    overrides: Overrides,
     ways: Option<(Vec<Way>, Family)>,
 }
 
 /// What is kept of a request until it is over.
 #[derive(Debug, Default)]
-pub struct Memo {
+pub(crate) struct Notes {
     protocol: Protocol,
     watched: Vec<Watched>,
 }
@@ -49,20 +52,33 @@ enum Meant {
 /// Whom the guard may keep from a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// Whoever got it by the weights.
+    /// Whoever was given it.
     ByWeight,
+    /// Nobody: they chose it themselves.
+    Forced,
     /// Those who have stable anyway.
     OnStable,
     /// Nothing was decided that anybody follows.
     Unwatched,
 }
 
-impl Why {
-    fn standing(self) -> Standing {
-        match self {
-            Self::Bucket | Self::Delegated | Self::MissingKey => Standing::ByWeight,
-            Self::Stable | Self::Holdout | Self::Excluded | Self::Guarded => Standing::OnStable,
-            Self::Shadow => Standing::Unwatched,
+impl Watch {
+    /// Whoever is given a variant is kept from it, however they came to it; testers, unless they are let through.
+    fn standing(&self, why: Why) -> Standing {
+        match why {
+            Why::Override if self.overrides == Overrides::Pass => Standing::Forced,
+            Why::Bucket
+            | Why::Delegated
+            | Why::MissingKey
+            | Why::Random
+            | Why::Sticky
+            | Why::Segment
+            | Why::Override
+            | Why::Propagated => Standing::ByWeight,
+            Why::Stable | Why::KillSwitch | Why::Holdout | Why::Excluded | Why::Guarded => {
+                Standing::OnStable
+            }
+            Why::Shadow => Standing::Unwatched,
         }
     }
 }
@@ -98,7 +114,8 @@ impl Watch {
             Ok((ways, metrics.counter("outrigger_canary_routes_total", labels)?))
         });
         let (guard, ways) = (guard.transpose()?, ways.transpose()?);
-        Ok(Some(Self { rollout: rollout.name.clone(), names, places, guard, ways }))
+        let (rollout, overrides) = (rollout.name.clone(), terms.overrides);
+        Ok(Some(Self { rollout, names, places, guard, overrides, ways }))
     }
 
     /// The attributes that it asks for when a request is over.
@@ -119,10 +136,10 @@ impl Watch {
         &self,
         rollout: usize,
         got: &mut Assignment,
-        key: impl FnOnce() -> Option<&'k [u8]>,
+        key: impl FnOnce() -> Option<Cow<'k, [u8]>>,
         ports: &Ports<'_>,
     ) -> Option<Watched> {
-        let standing = got.why.standing();
+        let standing = self.standing(got.why);
         if standing == Standing::Unwatched {
             return None;
         }
@@ -137,15 +154,15 @@ impl Watch {
             };
             let shut = match gate {
                 Gate::Open => false,
-                Gate::HalfOpen => !key().is_some_and(|key| guard.probes(key)),
+                Gate::HalfOpen => !key().is_some_and(|key| guard.probes(&key)),
                 Gate::Closed => true,
             };
             if shut {
                 // The low end is where a route's stable version is.
-                *got = Assignment { why: Why::Guarded, variant: None, place: Some(0) };
+                *got = Assignment { why: Why::Guarded, variant: None, place: Some(Place::Of(0)) };
             }
         }
-        let meant = match got.why.standing() {
+        let meant = match self.standing(got.why) {
             Standing::ByWeight if delegated => Meant::AsWeighted,
             _ => Meant::Version(self.version(got.variant)),
         };
@@ -199,7 +216,7 @@ impl Watch {
     }
 }
 
-impl Memo {
+impl Notes {
     /// Keeps what is to be looked at when the request is over.
     pub(crate) fn keep(&mut self, watched: Watched, view: View<'_>) {
         if self.watched.is_empty() && view.request().is_grpc() {

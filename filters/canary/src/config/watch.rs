@@ -31,13 +31,27 @@ pub(crate) struct Watched {
     /// The versions, the first being stable.
     pub(crate) names: Vec<String>,
     pub(crate) guard: Option<Terms>,
+    pub(crate) overrides: Overrides,
     /// The ways to the versions, in their order.
     pub(crate) ways: Option<Vec<Way>>,
+}
+
+/// What the guard does with those who chose a variant that is off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Overrides {
+    /// It keeps them from it too.
+    #[default]
+    Stop,
+    /// It lets them through.
+    Pass,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RawGuard {
+    #[serde(default)]
+    overrides: Overrides,
     interval: Option<Span>,
     min_requests: Option<Whole>,
     errors: Option<Object<RawErrors>>,
@@ -133,9 +147,10 @@ pub(super) fn compile(
         return Err(Invalid::at("/guard", expected, "none"));
     }
     let ways = routes.map(|routes| ways(routes, &names)).transpose()?;
+    let overrides = guard.as_ref().map(|guard| guard.overrides).unwrap_or_default();
     let guard = guard.map(RawGuard::compile).transpose();
     let guard = guard.map_err(|invalid| invalid.under("/guard"))?;
-    Ok(Some(Watched { names, guard, ways }))
+    Ok(Some(Watched { names, guard, overrides, ways }))
 }
 
 /// The way to each of the versions.

@@ -124,6 +124,33 @@ fn slow_answers_count_too_and_each_rollout_has_one_cell() {
     assert_eq!(version(), before);
 }
 
+#[test]
+fn those_who_chose_a_variant_that_is_off_get_it_if_they_are_let_through() {
+    for (overrides, reason, version) in
+        [("stop", "guarded", "shop=v1"), ("pass", "override", "shop=v2")]
+    {
+        let document = GUARDED
+            .replace("\"guard\":{", &format!("\"guard\":{{\"overrides\":\"{overrides}\","))
+            .replace(
+                "\"stable\"",
+                r#""overrides":[{"nginx":{"canaryByHeader":"x-canary"}}],"stable""#,
+            );
+        let mut proxy = Proxy::new(1, &document);
+        proxy.traffic(500, 500);
+        (0..2).for_each(|_| proxy.tick());
+        assert_eq!(proxy.events, ["ejected"]);
+        let lines =
+            [(":method", "GET"), (":path", "/"), (":authority", "a"), ("x-canary", "always")];
+        let exchange =
+            FixtureExchange { request: HeaderMap::from_pairs(lines), ..FixtureExchange::default() };
+        let view = View::new(&exchange, Phase::Request, &[]);
+        let outcome =
+            proxy.workers[0].on_request(&view, &mut Memo::default(), &proxy.world.ports());
+        assert_eq!(outcome.decisions[0].reason, reason);
+        assert_eq!(outcome.publish[0].value, version.as_bytes());
+    }
+}
+
 /// Where the route has the weights.
 const DELEGATED: &str = r#"{"rollouts":[{
     "name":"shop","bucketHeader":{"name":"x-bucket"},"key":[{"header":"x-user"}],"stable":"v1",
@@ -152,7 +179,7 @@ fn where_the_route_has_the_weights_all_lie_at_the_low_end_while_a_variant_is_off
         let over = worker.on_log(&View::new(&exchange, Phase::Log, &[]), &mut memo, &world.ports());
         let bucket = outcome.edits.iter().find_map(|edit| match edit {
             filter_core::Edit::Set(_, value) => Some(String::from_utf8(value.clone()).unwrap()),
-            filter_core::Edit::Remove(_) => None,
+            filter_core::Edit::Remove(_) | filter_core::Edit::Append(..) => None,
         });
         let route = String::from_utf8(over.publish[0].value.clone()).unwrap();
         (outcome.decisions[0].reason, bucket, route)
