@@ -93,6 +93,33 @@ fn one_that_answers_too_late_is_off_too() {
 }
 
 #[test]
+fn testers_still_get_it_if_they_may_pass() {
+    for pass in [true, false] {
+        let mut guard = quick();
+        guard["baseEjectionTime"] = "5m".into();
+        if pass {
+            guard["overrides"] = "pass".into();
+        }
+        let mut document = guarded(&guard);
+        document["rollouts"][0]["overrides"] = json!([{
+            "choice": {"header": "x-want"},
+            "when": [{"key": "request.headers[x-group]", "values": ["qa"]}],
+        }]);
+        let mut proxy = Proxy::start(&document, 2, |demo| demo);
+        proxy.v2.answer(500, "{}");
+        proxy.until(0);
+        let tester = Request::get("/").with("x-user", "u1").with("x-group", "qa");
+        let versions = proxy.clients.iter_mut().map(|client| {
+            let answer = client.send(&tester.clone().with("x-want", "v2")).unwrap();
+            answer.header("x-upstream-version").unwrap()
+        });
+        let expected = if pass { "v2" } else { "v1" };
+        assert!(versions.collect::<Vec<_>>().iter().all(|version| version == expected));
+        assert_eq!(proxy.round(), 0, "and nobody else does");
+    }
+}
+
+#[test]
 fn too_few_requests_take_nothing_off() {
     let mut guard = quick();
     guard["minRequests"] = 100_000.into();
