@@ -5,13 +5,16 @@ use std::cell::{LazyCell, OnceCell};
 use filter_core::ports::Ports;
 use filter_core::{Cells, View};
 
-use crate::charge::{Claim, Quote, Receipt, Trouble};
+use crate::charge::{self, Claim, Trouble};
 use crate::config::{Config, Contended};
 use crate::facts::Facts;
+use crate::in_flight;
 use crate::key::Subject;
 use crate::memory::Memory;
+use crate::quote::{Quote, Receipt};
 use crate::reason::Why;
 use crate::seed::Seed;
+use crate::terms::Terms;
 
 /// What decides, and what it keeps from one request to the next.
 pub(crate) struct Judge {
@@ -19,8 +22,6 @@ pub(crate) struct Judge {
     memory: Memory,
     /// Read from the cells once, then kept.
     seed: OnceCell<Seed>,
-    /// Whether the response may correct what a request costs.
-    pub(crate) settles: bool,
     /// Whether debts only ever grow: nothing is given back.
     only_grows: bool,
 }
@@ -51,8 +52,8 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn limited(rule: usize, wait: u64) -> Self {
-        Self { rule, why: Why::Limited, wait: Some(wait) }
+    fn by(rule: usize, quote: &Quote) -> Self {
+        Self { rule, why: quote.why(), wait: Some(quote.wait().unwrap_or(0)) }
     }
 
     fn trouble(rule: usize, trouble: impl Into<Trouble>) -> Self {
@@ -66,9 +67,9 @@ impl Refused {
 
 impl Judge {
     pub(crate) fn new(config: Config) -> Self {
-        let settles = config.rules.iter().any(|rule| rule.settle.is_some());
+        let settles = config.rules.iter().any(|rule| rule.settle().is_some());
         let only_grows = config.rules.len() == 1 && !settles;
-        Self { config, memory: Memory::default(), seed: OnceCell::new(), settles, only_grows }
+        Self { config, memory: Memory::default(), seed: OnceCell::new(), only_grows }
     }
 
     /// Decides on a request, and charges it.
@@ -78,9 +79,9 @@ impl Judge {
             ruling.refused = Some(refused);
             return ruling;
         }
-        let waits = ruling.quotes.iter().filter_map(|(rule, quote)| Some((*rule, quote.wait()?)));
-        if let Some((rule, wait)) = waits.rev().max_by_key(|(_, wait)| *wait) {
-            ruling.refused = Some(Refused::limited(rule, wait));
+        let refusing = ruling.quotes.iter().filter(|(_, quote)| quote.wait().is_some());
+        if let Some((rule, quote)) = refusing.rev().max_by_key(|(_, quote)| quote.wait()) {
+            ruling.refused = Some(Refused::by(*rule, quote));
             return ruling;
         }
         if let Err(refused) = self.charge(ports, &mut ruling) {
@@ -115,10 +116,18 @@ impl Judge {
                     return Err(Refused { rule: index, why: Why::MissingKey, wait: None });
                 }
             };
-            let Some((limits, cost)) = rule.terms(&facts, self.config.replicas) else { continue };
+            let Some(terms) = rule.terms(&facts, self.config.replicas) else { continue };
             let place = rule.table.place(key);
-            let claim = Claim { limits, place, cost, now, slack: rule.slack };
-            let quote = match self.ask(claim, ports.cells) {
+            let quote = match terms {
+                Terms::Rate { limits, cost, slack } => {
+                    self.ask(Claim { limits, place, cost, now, slack }, ports.cells)
+                }
+                Terms::InFlight { fleet, most } => {
+                    in_flight::Quote::ask(in_flight::Claim { fleet, place, most, now }, ports.cells)
+                        .map(Quote::from)
+                }
+            };
+            let quote = match quote {
                 Ok(quote) => quote,
                 // Whoever only watches breaks nothing.
                 Err(_) if rule.enforced == 0 => continue,
@@ -136,16 +145,16 @@ impl Judge {
     /// What a rule says to a key: from memory if the key is known to owe too much, else from the store.
     fn ask(&self, claim: Claim, cells: &dyn Cells) -> Result<Quote, Trouble> {
         let known = self.memory.recall(&claim.place, claim.now);
-        if let Some(quote) = known.and_then(|tats| Quote::recalled(&claim, tats)) {
-            return Ok(quote);
+        if let Some(quote) = known.and_then(|tats| charge::Quote::recalled(&claim, tats)) {
+            return Ok(quote.into());
         }
-        let mut quote = Quote::ask(claim, cells)?;
+        let mut quote = charge::Quote::ask(claim, cells)?;
         if quote.wait().is_some() {
             quote.bar(cells)?;
             let Claim { place, now, .. } = quote.claim;
             self.memory.keep(place, *quote.tats(), now, self.only_grows);
         }
-        Ok(quote)
+        Ok(quote.into())
     }
 
     /// Charges every rule, or none: the one with the fewest tokens left first, since that is where another worker may
@@ -169,8 +178,8 @@ impl Judge {
                     continue;
                 }
                 Ok(Err(quote)) if self.config.is_enforced(index, ports) => {
-                    let refused = Refused::limited(index, quote.wait().unwrap_or(0));
-                    ruling.quotes.push((index, *quote));
+                    let refused = Refused::by(index, &quote);
+                    ruling.quotes.push((index, quote));
                     refused
                 }
                 Ok(Err(_)) => {
@@ -186,10 +195,8 @@ impl Judge {
             let charged = std::mem::take(&mut ruling.receipts);
             if !charged.is_empty() {
                 let now = self.now(ports);
-                let mut all = charged.into_iter().rev();
-                all.by_ref().for_each(|(_, receipt)| {
-                    receipt.give_back(receipt.claim.cost, now, ports.cells);
-                });
+                let all = charged.into_iter().rev();
+                all.for_each(|(_, receipt)| receipt.take_back(now, ports.cells));
             }
             return Err(refused);
         }

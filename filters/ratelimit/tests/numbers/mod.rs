@@ -8,7 +8,7 @@ use filter_core::Rule;
 use ratelimit::gcra::{Gcra, NEVER, Ruling, TICKS_PER_SECOND, ticks};
 use ratelimit::seed::Seed;
 use ratelimit::slot::{Layout, Slot};
-use ratelimit::table::{SLOTS, Table};
+use ratelimit::table::{Contents, SLOTS, Table};
 
 /// Milliseconds, cost; tokens left if admitted, milliseconds to wait if not, and none if that is in vain. The table of
 /// throttled (`TestRateLimit`) and redis-cell (`it_rate_limits`) for five tokens, one a second.
@@ -58,7 +58,7 @@ pub(crate) fn a_third_of_a_second_is_rounded_up() {
 /// A key has the same place in every module of whatever build, while its seed lives.
 pub(crate) fn a_key_has_one_place() {
     let seed = Seed::new(*b"0123456789abcdef", Duration::from_secs(1));
-    let table = |slots| Table::new(&Rule::parse("per-client").unwrap(), slots);
+    let table = |slots| Table::new(&Rule::parse("per-client").unwrap(), Contents::Debts, slots);
     let mut hasher = seed.hasher();
     hasher.number(1);
     hasher.field(b"10.0.0.1");
