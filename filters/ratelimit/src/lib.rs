@@ -13,10 +13,8 @@
 
 mod answer;
 mod charge;
-mod condition;
 mod config;
 mod decide;
-mod facts;
 mod fields;
 pub mod gcra;
 mod in_flight;
@@ -34,6 +32,7 @@ mod terms;
 
 use std::time::Duration;
 
+use filter_core::matching::Condition;
 use filter_core::outcome::Edit;
 use filter_core::{
     Attribute, Chores, Count, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports,
@@ -242,7 +241,7 @@ impl LimitRule {
     /// The attributes that the rule may ask for.
     fn attributes(&self) -> Vec<Attribute> {
         let conditions = self.when.iter().chain(&self.exempt);
-        let conditions = conditions.filter_map(condition::Condition::attribute);
+        let conditions = conditions.filter_map(Condition::attribute);
         let limit = self.limit_from.iter().filter_map(|from| from.part.attribute());
         self.key.attributes().chain(conditions).chain(limit).collect()
     }

@@ -167,7 +167,8 @@ fn key(pattern: &PathPattern) -> Key {
     match pattern {
         PathPattern::String(StringPattern::Exact(path)) => Key::Exact(path.as_slice().into()),
         PathPattern::String(StringPattern::Prefix(prefix)) => under(prefix),
-        PathPattern::String(StringPattern::Suffix(_) | StringPattern::Present) => Key::Any,
+        PathPattern::String(StringPattern::Suffix(_) | StringPattern::Present)
+        | PathPattern::Regex(_) => Key::Any,
         PathPattern::Template(template) => {
             let mut folder = b"/".to_vec();
             for segment in template.head() {

@@ -81,7 +81,7 @@ impl Operation {
             PathPattern::Template(template) if facts.line.path_is(pattern) == Truth::True => {
                 Some(template)
             }
-            PathPattern::Template(_) | PathPattern::String(_) => None,
+            PathPattern::Template(_) | PathPattern::String(_) | PathPattern::Regex(_) => None,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use filter_core::Invalid;
 use filter_core::config::{Object, Span, Whole};
-use filter_core::matching::NonEmpty;
+use filter_core::matching::{Condition, NonEmpty, RawCondition};
 
 use super::amount::{ONE_LIMIT, limits, tokens};
 use super::parts::header_or_claim;
@@ -14,7 +14,6 @@ use super::raw::{
 };
 use super::{Cost, LimitFrom, LimitRule, Overrides, Quota, Rate, ReplyPlan, Settle, span};
 use crate::charge::SLACK;
-use crate::condition::{Condition, RawCondition};
 use crate::key::Key;
 use crate::limit::Limits;
 use crate::table::{Contents, SLOTS, Table};

@@ -1,10 +1,14 @@
 //! The language in which rules select requests, the one of Istio's `AuthorizationPolicy`: [`Operation`] over
-//! [`string::StringPattern`], [`path::PathPattern`] and [`host::HostPattern`], decided in three values.
+//! [`string::StringPattern`], [`path::PathPattern`] and [`host::HostPattern`], and [`Condition`] over the rest of a
+//! request, decided in three values.
 
+pub mod condition;
+pub mod facts;
 pub mod host;
 pub mod ip;
 pub mod operation;
 pub mod path;
+pub mod regex;
 pub mod string;
 pub mod template;
 
@@ -13,10 +17,13 @@ use std::ops::Not;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+pub use condition::{Condition, RawCondition};
+pub use facts::Facts;
 pub use host::HostPattern;
 pub use ip::IpBlock;
 pub use operation::{Operation, RequestLine};
 pub use path::{Ambiguous, PathPattern};
+pub use regex::Regex;
 pub use string::StringPattern;
 pub use template::PathTemplate;
 
