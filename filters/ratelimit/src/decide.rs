@@ -68,7 +68,9 @@ impl Refused {
 impl Judge {
     pub(crate) fn new(config: Config) -> Self {
         let settles = config.rules.iter().any(|rule| rule.settle().is_some());
-        let only_grows = config.rules.len() == 1 && !settles;
+        // By a limit that is brought along, tokens may come back sooner than by the one that refused.
+        let varies = config.rules.iter().any(|rule| rule.limit_from.is_some());
+        let only_grows = config.rules.len() == 1 && !settles && !varies;
         Self { config, memory: Memory::default(), seed: OnceCell::new(), only_grows }
     }
 
@@ -119,8 +121,8 @@ impl Judge {
             let Some(terms) = rule.terms(&facts, self.config.replicas) else { continue };
             let place = rule.table.place(key);
             let quote = match terms {
-                Terms::Rate { limits, cost, slack } => {
-                    self.ask(Claim { limits, place, cost, now, slack }, ports.cells)
+                Terms::Rate { limits, cost } => {
+                    self.ask(Claim { limits, place, cost, now }, ports.cells)
                 }
                 Terms::InFlight { fleet, most } => {
                     in_flight::Quote::ask(in_flight::Claim { fleet, place, most, now }, ports.cells)
@@ -145,14 +147,14 @@ impl Judge {
     /// What a rule says to a key: from memory if the key is known to owe too much, else from the store.
     fn ask(&self, claim: Claim, cells: &dyn Cells) -> Result<Quote, Trouble> {
         let known = self.memory.recall(&claim.place, claim.now);
-        if let Some(quote) = known.and_then(|tats| charge::Quote::recalled(&claim, tats)) {
+        if let Some(quote) = known.and_then(|debts| charge::Quote::recalled(&claim, debts)) {
             return Ok(quote.into());
         }
         let mut quote = charge::Quote::ask(claim, cells)?;
         if quote.wait().is_some() {
             quote.bar(cells)?;
             let Claim { place, now, .. } = quote.claim;
-            self.memory.keep(place, *quote.tats(), now, self.only_grows);
+            self.memory.keep(place, *quote.debts(), now, self.only_grows);
         }
         Ok(quote.into())
     }

@@ -9,7 +9,8 @@ use filter_core::{HeaderName, Headers, Rule};
 
 use crate::charge::{Claim, seconds};
 use crate::config::LimitHeaders;
-use crate::limit::{Limits, Tats, Window};
+use crate::debt::Debt;
+use crate::limit::{Debts, Limits, Window};
 
 /// What one rule has left for the client.
 #[derive(Clone, Debug)]
@@ -22,15 +23,15 @@ pub(crate) struct Standing {
 #[derive(Clone, Debug)]
 pub(crate) enum State {
     /// Of tokens, in each window.
-    Rate { limits: Rc<Limits>, tats: Tats, now: u64 },
+    Rate { limits: Rc<Limits>, debts: Debts, now: u64 },
     /// Of requests at the same time.
     InFlight { most: u64, left: u64 },
 }
 
 impl State {
     /// What is left when a key owes so much.
-    pub(crate) fn rate(claim: &Claim, tats: Tats) -> Self {
-        Self::Rate { limits: Rc::clone(&claim.limits), tats, now: claim.now }
+    pub(crate) fn rate(claim: &Claim, debts: Debts) -> Self {
+        Self::Rate { limits: Rc::clone(&claim.limits), debts, now: claim.now }
     }
 }
 
@@ -50,10 +51,10 @@ struct Told {
 impl Standing {
     fn told(&self) -> Vec<Told> {
         match &self.state {
-            State::Rate { limits, tats, now } => {
+            State::Rate { limits, debts, now } => {
                 let windows = limits.windows();
-                let one = |(window, tat): (&Window, &u64)| {
-                    let (left, next) = window.left(*tat, *now);
+                let one = |(window, debt): (&Window, &Debt)| {
+                    let (left, next) = window.left(debt, *now);
                     // One rule, one policy; of several windows, each is one.
                     let name = match windows {
                         [_] => self.rule.to_string(),
@@ -62,7 +63,7 @@ impl Standing {
                     let (quota, window) = (window.burst, Some(window.seconds()));
                     Told { name, quota, window, left, next: next.map(seconds) }
                 };
-                windows.iter().zip(tats).map(one).collect()
+                windows.iter().zip(debts).map(one).collect()
             }
             State::InFlight { most, left } => {
                 let name = self.rule.to_string();
@@ -153,9 +154,11 @@ mod tests {
             Window::bucket(*burst, *burst, Duration::from_secs(*seconds)).unwrap()
         };
         let limits = Limits::new(&windows.iter().map(window).collect::<Vec<_>>()).unwrap();
-        let mut tats = Tats::default();
-        tats.iter_mut().zip(debts).for_each(|(tat, debt)| *tat = 7 + debt * TICKS_PER_SECOND);
-        let state = State::Rate { limits: limits.into(), tats, now: 7 };
+        let mut all = Debts::default();
+        for ((to, debt), window) in all.iter_mut().zip(debts).zip(limits.windows()) {
+            *to = Debt { tat: 7 + debt * TICKS_PER_SECOND, token: window.gcra.token() };
+        }
+        let state = State::Rate { limits: limits.into(), debts: all, now: 7 };
         Standing { rule: Rule::parse(rule).unwrap(), state }
     }
 

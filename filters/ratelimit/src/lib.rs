@@ -5,7 +5,7 @@
 //! in a flood the store is not even read: each worker remembers whom it refused. If another worker takes the last token
 //! in between, the charges made so far are given back.
 //!
-//! In reading order: [`gcra`] is the algorithm, [`limit`] several of it on one key, [`slot`] and [`table`] where its
+//! In reading order: [`gcra`] is the algorithm, [`debt`] what it leaves, [`limit`] several of it on one key, [`slot`] and [`table`] where its
 //! numbers are kept, and [`seed`] what places them there; `charge` reads, decides and swaps; `memory` spares reading;
 //! `in_flight` and `leases` are the same for requests at the same time, and `quote` is either of the two;
 //! `key` says whose bucket, `terms` which limits and how much; `decide` plays one request, `settle` corrects its cost by the response, `answer` and
@@ -14,6 +14,7 @@
 mod answer;
 mod charge;
 mod config;
+pub mod debt;
 mod decide;
 mod fields;
 pub mod gcra;

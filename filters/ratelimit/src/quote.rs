@@ -71,7 +71,7 @@ impl Quote {
     /// What the client is told of it.
     pub(crate) fn state(&self) -> State {
         match self {
-            Self::Rate(quote) => State::rate(&quote.claim, *quote.tats()),
+            Self::Rate(quote) => State::rate(&quote.claim, *quote.debts()),
             Self::InFlight(quote) => {
                 State::InFlight { most: quote.claim.most, left: quote.remaining() }
             }
@@ -107,7 +107,7 @@ impl Receipt {
     /// What the client is told of it.
     pub(crate) fn state(&self) -> State {
         match self {
-            Self::Rate(receipt) => State::rate(&receipt.claim, receipt.tats),
+            Self::Rate(receipt) => State::rate(&receipt.claim, receipt.debts),
             Self::InFlight(receipt) => State::InFlight { most: receipt.most, left: receipt.left },
         }
     }

@@ -47,9 +47,9 @@ impl LimitRule {
     pub(crate) fn terms(&self, facts: &Facts<'_>, replicas: u64) -> Option<Terms> {
         match &self.quota {
             Quota::Rate(rate) => {
-                let (cost, slack) = (rate.cost.of(facts), rate.slack);
+                let cost = rate.cost.of(facts);
                 if let Some(known) = self.known(&rate.overrides, facts) {
-                    return Some(Terms::Rate { limits: known.clone()?, cost, slack });
+                    return Some(Terms::Rate { limits: known.clone()?, cost });
                 }
                 let (limits, cost) = match self.brought(facts) {
                     None => (Rc::clone(&rate.limits), cost),
@@ -57,7 +57,7 @@ impl LimitRule {
                     Some(0) => (Rc::clone(&rate.limits), u64::MAX),
                     Some(number) => (rate.limits.refitted(number, replicas), cost),
                 };
-                Some(Terms::Rate { limits, cost, slack })
+                Some(Terms::Rate { limits, cost })
             }
             Quota::Concurrency(concurrency) => {
                 let most = match self.known(&concurrency.overrides, facts) {
@@ -96,12 +96,7 @@ impl LimitRule {
 #[derive(Debug)]
 pub(crate) enum Terms {
     /// So many tokens by time, of which the request costs some.
-    Rate {
-        limits: Rc<Limits>,
-        cost: u64,
-        /// How far a debt may be ahead of an empty bucket and be believed, in ticks.
-        slack: u64,
-    },
+    Rate { limits: Rc<Limits>, cost: u64 },
     /// So many requests at the same time.
     InFlight { fleet: Rc<Fleet>, most: u64 },
 }

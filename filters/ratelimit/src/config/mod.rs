@@ -76,8 +76,6 @@ pub(crate) struct Rate {
     pub(crate) overrides: Overrides<Rc<Limits>>,
     pub(crate) cost: Cost,
     pub(crate) settle: Option<Settle>,
-    /// How far a debt may be ahead of an empty bucket and be believed, in ticks.
-    pub(crate) slack: u64,
 }
 
 /// A limit on requests at the same time.

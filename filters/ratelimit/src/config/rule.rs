@@ -13,7 +13,6 @@ use super::raw::{
     Mode, RawBucket, RawCost, RawLimitFrom, RawOverride, RawPart, RawRule, RawSettle,
 };
 use super::{Cost, LimitFrom, LimitRule, Overrides, Quota, Rate, ReplyPlan, Settle, span};
-use crate::charge::SLACK;
 use crate::key::Key;
 use crate::limit::Limits;
 use crate::table::{Contents, SLOTS, Table};
@@ -152,11 +151,7 @@ impl RawRate {
             .settle
             .map(|Object(settle)| settle.compile().map_err(|invalid| invalid.under("/settle")));
         let settle = settle.transpose()?;
-        // Whoever may come to owe by a response may owe a second bucket.
-        let second = own.windows().iter().map(|window| window.gcra.empty(0)).max().unwrap_or(0);
-        let later = settle.as_ref().is_some_and(|settle| settle.header.is_some());
-        let slack = SLACK.saturating_add(if later { second } else { 0 });
-        Ok(Rate { limits: Rc::new(own), overrides, cost, settle, slack })
+        Ok(Rate { limits: Rc::new(own), overrides, cost, settle })
     }
 }
 

@@ -5,7 +5,9 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use filter_core::Rule;
+use ratelimit::debt::Debt;
 use ratelimit::gcra::{Gcra, NEVER, Ruling, TICKS_PER_SECOND, ticks};
+use ratelimit::limit::Debts;
 use ratelimit::seed::Seed;
 use ratelimit::slot::{Layout, Slot};
 use ratelimit::table::{Contents, SLOTS, Table};
@@ -70,27 +72,38 @@ pub(crate) fn a_key_has_one_place() {
     assert_eq!(single.fingerprint, place.fingerprint);
 }
 
-/// A cell is written in one layout.
-pub(crate) fn a_slot_has_one_layout() {
-    let mut slot = Slot::parse(Layout::of(&[1]), None);
-    for (key, tat) in [(0x0102_0304_0506_0708, 9), (u64::MAX, u64::MAX - 1)] {
-        let seat = slot.seat(key);
-        slot.write(key, &seat, &[tat, 0, 0, 0, 0]);
-    }
-    let written = b"ORL\x01\x08\x07\x06\x05\x04\x03\x02\x01\x09\0\0\0\0\0\0\0\
-        \xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff\xff\xff\xff\xff";
-    assert_eq!(slot.as_bytes(), written);
-    let read = Slot::parse(Layout::of(&[1]), Some(written.to_vec()));
-    assert_eq!(read.seat(u64::MAX).tats[0], u64::MAX - 1);
+fn owes(debts: &[(u64, u64)]) -> Debts {
+    let mut all = Debts::default();
+    all.iter_mut()
+        .zip(debts)
+        .for_each(|(to, (tat, token))| *to = Debt { tat: *tat, token: *token });
+    all
 }
 
-/// A cell of several windows is written in another.
-pub(crate) fn a_slot_of_several_windows_has_one_layout() {
-    let mut slot = Slot::parse(Layout::of(&[1000, 60_000]), None);
-    let seat = slot.seat(7);
-    slot.write(7, &seat, &[8, 9, 0, 0, 0]);
-    let written = b"ORL\x02\x02\0\0\0\xe8\x03\0\0\x60\xea\0\0\
+/// A cell is written in one layout.
+pub(crate) fn a_slot_has_one_layout() {
+    let mut slot = Slot::parse(Layout::of(&[1]), None, 0);
+    for (key, tat) in [(0x0102_0304_0506_0708, 9), (u64::MAX, u64::MAX - 1)] {
+        let seat = slot.seat(key);
+        slot.write(key, &seat, &owes(&[(tat, 64)]), 0);
+    }
+    let written = b"ORL\x03\x01\0\0\0\x01\0\0\0\
         \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
-        \x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0";
+        \x08\x07\x06\x05\x04\x03\x02\x01\x09\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\
+        \xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff\xff\xff\xff\xff\x40\0\0\0\0\0\0\0";
+    assert_eq!(slot.as_bytes(), written);
+    let read = Slot::parse(Layout::of(&[1]), Some(written.to_vec()), 0);
+    assert_eq!(read.seat(u64::MAX).debts, owes(&[(u64::MAX - 1, 64)]));
+}
+
+/// A cell of several windows too.
+pub(crate) fn a_slot_of_several_windows_has_one_layout() {
+    let mut slot = Slot::parse(Layout::of(&[1000, 60_000]), None, 0);
+    let seat = slot.seat(7);
+    slot.write(7, &seat, &owes(&[(8, 64), (9, 65)]), 0);
+    let written = b"ORL\x03\x02\0\0\0\xe8\x03\0\0\x60\xea\0\0\
+        \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+        \x07\0\0\0\0\0\0\0\x08\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\
+        \x09\0\0\0\0\0\0\0\x41\0\0\0\0\0\0\0";
     assert_eq!(slot.as_bytes(), written);
 }
