@@ -190,7 +190,7 @@ impl Receipt {
     }
 
     /// Charges `cost` on top, whether there are tokens for it or not. A key comes to owe one more full bucket at most.
-    /// False if it could not be charged.
+    /// What cannot be charged is lost: the response is on its way. Tells whether another key lost its place to this one.
     pub(crate) fn charge_more(&self, cost: u64, now: u64, cells: &dyn Cells) -> bool {
         let Claim { limits, place, .. } = &self.claim;
         for _ in 0..ATTEMPTS {
@@ -200,17 +200,18 @@ impl Receipt {
             let seat = slot.seat(place.fingerprint);
             let mut debts = seat.debts;
             for (window, debt) in limits.windows().iter().zip(&mut debts) {
-                let token = window.gcra.token();
-                let before = debt.reckoned(token, now);
-                let charge = window.gcra.charge(cost).unwrap_or(u64::MAX);
-                let most = window.gcra.empty(window.gcra.empty(now));
-                let tat = before.max(now).saturating_add(charge).min(most).max(before);
+                // In tokens as the cell has them: the configuration may have changed since the request came.
+                let token = if debt.owed(now) > 0 { debt.token } else { window.gcra.token() };
+                let most = token.saturating_mul(window.burst).saturating_mul(2);
+                let charged = debt.tat.max(now).saturating_add(token.saturating_mul(cost));
+                let tat = charged.min(now.saturating_add(most)).max(debt.tat);
                 *debt = Debt { tat, token };
             }
+            let evicted = slot.evicts(&seat, now);
             slot.write(place.fingerprint, &seat, &debts, now);
             match cells.store(&place.cell, slot.as_bytes(), version) {
                 Ok(Stored::Conflict) => {}
-                Ok(Stored::Swapped) => return true,
+                Ok(Stored::Swapped) => return evicted,
                 Err(Unavailable) => return false,
             }
         }

@@ -37,8 +37,10 @@ pub(crate) struct Ruling {
     pub(crate) shadows: Vec<(usize, Receipt)>,
     /// The rules that would have refused it, were they enforced.
     pub(crate) shadow_limited: Vec<usize>,
-    /// The rules that did not come to count it, and let it through.
-    pub(crate) uncounted: Vec<usize>,
+    /// The rules that did not come to count it, why not, and let it through.
+    pub(crate) uncounted: Vec<(usize, Why)>,
+    /// The rules in whose tables others lost their place to it.
+    evicting: Vec<usize>,
     /// What enforced rules said, when it was refused.
     pub(crate) quotes: Vec<(usize, Quote)>,
 }
@@ -51,17 +53,35 @@ pub(crate) struct Refused {
     pub(crate) wait: Option<u64>,
 }
 
+impl Ruling {
+    /// What the rules are to count of places that were lost.
+    pub(crate) fn evictions(&self) -> impl Iterator<Item = (usize, Why)> {
+        self.evicting.iter().map(|rule| (*rule, Why::Evicted))
+    }
+
+    fn note(&mut self, index: usize, receipt: &Receipt) {
+        if receipt.evicted() {
+            self.evicting.push(index);
+        }
+    }
+}
+
 impl Refused {
     fn by(rule: usize, quote: &Quote) -> Self {
         Self { rule, why: quote.why(), wait: Some(quote.wait().unwrap_or(0)) }
     }
 
-    fn trouble(rule: usize, trouble: impl Into<Trouble>) -> Self {
-        let why = match trouble.into() {
-            Trouble::Contended => Why::Contended,
-            Trouble::Unavailable => Why::Unavailable,
-        };
-        Self { rule, why, wait: Some(0) }
+    fn trouble(rule: usize, trouble: Trouble) -> Self {
+        Self { rule, why: trouble.into(), wait: Some(0) }
+    }
+}
+
+impl From<Trouble> for Why {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Contended => Self::Contended,
+            Trouble::Unavailable => Self::Unavailable,
+        }
     }
 }
 
@@ -132,7 +152,10 @@ impl Judge {
             let quote = match quote {
                 Ok(quote) => quote,
                 // Whoever only watches breaks nothing.
-                Err(_) if rule.enforced == 0 => continue,
+                Err(error) if rule.enforced == 0 => {
+                    ruling.uncounted.push((index, error.into()));
+                    continue;
+                }
                 Err(error) => return Err(trouble(error)),
             };
             if quote.wait().is_some() && !rule.is_enforced(ports) {
@@ -168,14 +191,18 @@ impl Judge {
         for (index, quote) in quotes {
             if watched(index) {
                 match quote.charge(ports.cells) {
-                    Ok(Ok(receipt)) => ruling.shadows.push((index, receipt)),
+                    Ok(Ok(receipt)) => {
+                        ruling.note(index, &receipt);
+                        ruling.shadows.push((index, receipt));
+                    }
                     Ok(Err(_)) => ruling.shadow_limited.push(index),
-                    Err(_) => ruling.uncounted.push(index),
+                    Err(trouble) => ruling.uncounted.push((index, trouble.into())),
                 }
                 continue;
             }
             let refused = match quote.charge(ports.cells) {
                 Ok(Ok(receipt)) => {
+                    ruling.note(index, &receipt);
                     ruling.receipts.push((index, receipt));
                     continue;
                 }
@@ -189,7 +216,7 @@ impl Judge {
                     continue;
                 }
                 Err(Trouble::Contended) if self.config.lets_contended_through(index) => {
-                    ruling.uncounted.push(index);
+                    ruling.uncounted.push((index, Why::Contended));
                     continue;
                 }
                 Err(trouble) => Refused::trouble(index, trouble),

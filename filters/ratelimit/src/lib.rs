@@ -102,7 +102,10 @@ impl Filter for RateLimit {
         let mut outcome = Outcome::pass();
         for (index, receipt) in memo.charged.drain(..) {
             if let Some(settle) = self.rules().get(index).and_then(LimitRule::settle) {
-                settle.settle(&receipt, view.response(), || self.judge.now(ports), ports.cells);
+                let now = || self.judge.now(ports);
+                if settle.settle(&receipt, view.response(), now, ports.cells) {
+                    outcome.counts.push(self.ledger.by(index, Why::Evicted).count());
+                }
             }
         }
         if !memo.standings.is_empty() {
@@ -159,34 +162,20 @@ impl RateLimit {
     fn admit(&self, ruling: &Ruling) -> Outcome {
         let fewest = |receipts: &[(usize, Receipt)]| {
             let all = receipts.iter().map(|(rule, receipt)| (receipt.remaining(), *rule));
-            all.min().map(|(_, rule)| rule)
+            all.min().map(|(_, rule)| (rule, Why::Admitted))
         };
-        let mut named = fewest(&ruling.receipts);
-        let mut outcome = match (named, ruling.uncounted.first()) {
-            (Some(rule), _) => Outcome::because(self.ledger.by(rule, Why::Admitted)),
-            (None, Some(rule)) => {
-                named = Some(*rule);
-                Outcome::because(self.ledger.by(*rule, Why::Contended))
-            }
-            (None, None) => match fewest(&ruling.shadows) {
-                Some(rule) => {
-                    named = Some(rule);
-                    Outcome::because(self.ledger.by(rule, Why::Admitted))
-                }
-                None => Outcome::pass(),
-            },
+        let named = fewest(&ruling.receipts)
+            .or_else(|| ruling.uncounted.first().copied())
+            .or_else(|| fewest(&ruling.shadows));
+        let mut outcome = match named {
+            Some((rule, why)) => Outcome::because(self.ledger.by(rule, why)),
+            None => Outcome::pass(),
         };
-        for (rule, receipt) in ruling.receipts.iter().chain(&ruling.shadows) {
-            if Some(*rule) != named {
-                outcome.counts.push(self.ledger.by(*rule, Why::Admitted).count());
-            }
-            if receipt.evicted() {
-                outcome.counts.push(self.ledger.by(*rule, Why::Evicted).count());
-            }
-        }
-        for rule in ruling.uncounted.iter().filter(|rule| Some(**rule) != named) {
-            outcome.counts.push(self.ledger.by(*rule, Why::Contended).count());
-        }
+        let admitted = ruling.receipts.iter().chain(&ruling.shadows);
+        let admitted = admitted.map(|(rule, _)| (*rule, Why::Admitted));
+        let others = admitted.chain(ruling.uncounted.iter().copied());
+        let others = others.filter(|one| Some(*one) != named).chain(ruling.evictions());
+        outcome.counts.extend(others.map(|(rule, why)| self.ledger.by(rule, why).count()));
         outcome
     }
 
@@ -202,7 +191,13 @@ impl RateLimit {
         if let Some(name) = &self.judge.config.rule_header {
             reply.headers.push((HeaderName::clone(name), decision.evidence().into_bytes()));
         }
-        Outcome::reply(reply, decision)
+        let mut outcome = Outcome::reply(reply, decision);
+        let refusing = ruling.quotes.iter().filter(|(_, quote)| quote.wait().is_some());
+        let refusing = refusing.map(|(rule, quote)| (*rule, quote.why()));
+        let others = refusing.filter(|one| *one != (refused.rule, refused.why));
+        let others = others.chain(ruling.uncounted.iter().copied()).chain(ruling.evictions());
+        outcome.counts.extend(others.map(|(rule, why)| self.ledger.by(rule, why).count()));
+        outcome
     }
 
     /// Keeps what the response phase needs, and nothing if it needs nothing.
