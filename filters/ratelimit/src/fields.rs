@@ -214,6 +214,37 @@ mod tests {
         assert_eq!(text(LimitHeaders::XRateLimit, &[reports]), "");
     }
 
+    /// The examples of the draft that keep to it.
+    #[test]
+    fn what_the_draft_writes_stays_as_it_is_before_ours() {
+        let policies = [
+            "\"burst\";q=100;w=60,\"daily\";q=1000;w=86400",
+            "\"permin\";q=50;w=60,\"perhr\";q=1000;w=3600",
+            "\"peruser\";q=100;w=60;pk=:cHsdsRa894==:",
+            "\"peruser\";q=65535;qu=\"content-bytes\";w=10;pk=:sdfjLJUOUH==:",
+            "\"hour\";q=1000;w=3600, \"day\";q=5000;w=86400",
+        ];
+        let limits = [
+            "\"default\";r=50;t=30",
+            "\"default\";r=999;pk=:dHJpYWwxMjEzMjM=:",
+            "\"day\";r=100;t=36000",
+            "\"problemPolicy\";r=0;t=10",
+        ];
+        let ours = [(POLICY, "\"a\";q=5;w=60"), (LIMIT, "\"a\";r=3;t=1")];
+        for ((name, own), theirs) in [(ours[0], &policies[..]), (ours[1], &limits[..])] {
+            for theirs in theirs {
+                let map = HeaderMap::from_pairs([(name, *theirs)]);
+                let fields = fields(LimitHeaders::Ietf, &[standing("a", &[(5, 60)], &[13])]);
+                let edits = merged(fields, Headers::new(&map, &[]));
+                let expected = format!("{theirs}, {own}").into_bytes();
+                assert!(
+                    edits.contains(&Edit::Set(HeaderName::literal(name), expected)),
+                    "{edits:?}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn what_the_upstream_said_is_never_widened() {
         let merge = |lines: &[(&str, &str)]| {

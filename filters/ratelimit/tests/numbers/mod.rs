@@ -7,46 +7,52 @@ use std::time::Duration;
 use filter_core::Rule;
 use ratelimit::debt::Debt;
 use ratelimit::gcra::{Gcra, NEVER, Ruling, TICKS_PER_SECOND, ticks};
-use ratelimit::limit::Debts;
+use ratelimit::limit::{Debts, Window};
 use ratelimit::seed::Seed;
 use ratelimit::slot::{Layout, Slot};
 use ratelimit::table::{Contents, SLOTS, Table};
 
-/// Milliseconds, cost; tokens left if admitted, milliseconds to wait if not, and none if that is in vain. The table of
+/// Nothing if it is admitted; if not, milliseconds to wait, and none if that is in vain.
+type Told = Result<(), Option<u64>>;
+
+/// Milliseconds, cost; tokens left and milliseconds until the bucket is full afterwards; what is told. The table of
 /// throttled (`TestRateLimit`) and redis-cell (`it_rate_limits`) for five tokens, one a second.
-const RATE_LIMIT: [(u64, u64, Result<u64, Option<u64>>); 16] = [
-    (0, 6, Err(None)),
-    (0, 1, Ok(4)),
-    (0, 1, Ok(3)),
-    (0, 1, Ok(2)),
-    (0, 1, Ok(1)),
-    (0, 1, Ok(0)),
-    (0, 1, Err(Some(1000))),
-    (3000, 1, Ok(2)),
-    (3100, 1, Ok(1)),
-    (4000, 1, Ok(1)),
-    (8000, 1, Ok(4)),
-    (9500, 1, Ok(4)),
-    (9500, 0, Ok(4)),
-    (9500, 2, Ok(2)),
-    (9500, 5, Err(Some(3000))),
-    (15_000, 6, Err(None)),
+const RATE_LIMIT: [(u64, u64, u64, u64, Told); 16] = [
+    (0, 6, 5, 0, Err(None)),
+    (0, 1, 4, 1000, Ok(())),
+    (0, 1, 3, 2000, Ok(())),
+    (0, 1, 2, 3000, Ok(())),
+    (0, 1, 1, 4000, Ok(())),
+    (0, 1, 0, 5000, Ok(())),
+    (0, 1, 0, 5000, Err(Some(1000))),
+    (3000, 1, 2, 3000, Ok(())),
+    (3100, 1, 1, 3900, Ok(())),
+    (4000, 1, 1, 4000, Ok(())),
+    (8000, 1, 4, 1000, Ok(())),
+    (9500, 1, 4, 1000, Ok(())),
+    (9500, 0, 4, 1000, Ok(())),
+    (9500, 2, 2, 3000, Ok(())),
+    (9500, 5, 2, 3000, Err(Some(3000))),
+    (15_000, 6, 5, 0, Err(None)),
 ];
 
 /// The algorithm agrees with throttled and redis-cell.
 pub(crate) fn the_rate_is_that_of_throttled_and_redis_cell() {
-    let limit = Gcra::new(5, 1, Duration::from_secs(1)).unwrap();
+    let window = Window::bucket(5, 1, Duration::from_secs(1)).unwrap();
     let millis = |millis| ticks(Duration::from_millis(millis));
-    let mut bucket = 0;
-    for (now, cost, expected) in RATE_LIMIT {
-        let found = match limit.decide(bucket, millis(now), cost) {
+    let mut debt = Debt::default();
+    for (now, cost, left, full, expected) in RATE_LIMIT {
+        let found = match window.gcra.decide(debt.tat, millis(now), cost) {
             Ruling::Admit { tat, remaining } => {
-                bucket = tat;
-                Ok(remaining)
+                debt = Debt { tat, token: window.gcra.token() };
+                assert_eq!(remaining, left, "{now} ms");
+                Ok(())
             }
             Ruling::Refuse { retry_after } => Err(retry_after),
         };
         assert_eq!(found, expected.map_err(|wait| wait.map_or(NEVER, millis)), "{now} ms");
+        assert_eq!(window.left(&debt, millis(now)).0, left, "{now} ms");
+        assert_eq!(debt.owed(millis(now)), millis(full), "{now} ms");
     }
 }
 
