@@ -25,7 +25,7 @@ fn body(client: &mut Client, request: &Request) -> Value {
 fn every_file_is_accepted_as_it_is_and_is_on_the_page() {
     let folder = workspace::root().join("envoy-configs");
     let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
-    let mut listed = page.matches(".yaml`](").count();
+    let mut listed = page.matches("\n| [`").count();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
@@ -264,6 +264,32 @@ fn ratelimit_login_counts_wrong_passwords_only() {
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((30..=60).contains(&wait), "{wait}");
     assert_eq!(client.send(&Request::get("/")).unwrap().status, 200);
+}
+
+#[test]
+fn ratelimit_concurrency_lets_two_reports_be_made_at_the_same_time() {
+    let (envoy, mut client) = start("ratelimit-concurrency");
+    let address = envoy.listener("demo").unwrap();
+    let report = |tenant: &str| Request::get("/reports").with("x-tenant", tenant);
+    let of = |tenant: &str| {
+        let request = report(tenant);
+        std::thread::spawn(move || Client::new(address).send(&request).unwrap())
+    };
+    let all: Vec<_> = ["acme", "acme", "acme", "other", "acme"].map(of).into_iter().collect();
+    let all: Vec<_> = all.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let mut statuses: Vec<u16> = all.iter().map(|response| response.status).collect();
+    assert_eq!(statuses.remove(3), 200, "another tenant");
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 429, 429]);
+    let refused = all.iter().find(|response| response.status == 429).unwrap();
+    assert_eq!(refused.header("retry-after").unwrap(), "1");
+    let policy = "\"reports-at-once\";q=2;qu=\"concurrent-requests\"";
+    assert_eq!(refused.header("ratelimit-policy").unwrap(), policy);
+    assert_eq!(refused.header("ratelimit").unwrap(), "\"reports-at-once\";r=0");
+    assert_eq!(client.send(&report("acme")).unwrap().status, 200);
+    let labels = [("rule", "reports-at-once"), ("reason", "concurrency_limited")];
+    let counted = envoy.admin().metric("outrigger_ratelimit_decisions_total", &labels);
+    assert_eq!(counted, Ok(2));
 }
 
 #[test]
