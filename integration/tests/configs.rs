@@ -34,7 +34,7 @@ fn every_file_is_accepted_as_it_is() {
             count += 1;
         }
     }
-    assert_eq!(count, 19);
+    assert_eq!(count, 20);
 }
 
 #[test]
@@ -337,6 +337,26 @@ fn telemetry_counts_by_route_and_says_so_in_the_access_log() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "no {line} in\n{metrics}");
     }
+}
+
+#[test]
+fn telemetry_begins_a_trace_at_the_edge_and_tells_which() {
+    let (envoy, mut client) = start("telemetry-trace");
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let request = Request::get("/")
+        .with("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))
+        .with("b3", format!("{trace}-00f067aa0ba902b7-1"))
+        .with("baggage", "tenant=acme");
+    let response = client.send(&request).unwrap();
+    let seen: Value = serde_json::from_slice(&response.body).unwrap();
+    let sent = seen["traceparent"].as_str().unwrap();
+    assert!(sent.ends_with("-03") && !sent.contains(trace), "{sent}");
+    assert_eq!((&seen["b3"], &seen["baggage"]), (&Value::Null, &Value::Null));
+    assert_eq!(response.header("traceresponse").as_deref(), Some(sent));
+    let line = envoy.access_log().of(&response).unwrap();
+    assert!(sent.contains(&line.text("trace_id").unwrap()));
+    assert!(sent.contains(&line.text("span_id").unwrap()));
+    assert_eq!(line.text("tenant"), None);
 }
 
 #[test]

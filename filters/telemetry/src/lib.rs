@@ -1,11 +1,12 @@
 //! The telemetry filter: tells which route a request takes, for logs, traces and later filters, and counts each request
-//! once, by route, method and outcome.
+//! once, by route, method and outcome. If told to, it looks after the trace that the request is part of.
 
 mod config;
 mod labels;
 mod method;
 mod outcome;
 mod route;
+mod trace;
 
 use filter_core::{
     Attribute, Filter, Headers, Invalid, Metrics, Outcome, Phase, Ports, Publication, View,
@@ -18,17 +19,20 @@ use labels::Requests;
 use method::Method;
 use outcome::Ending;
 use route::Routes;
+use trace::Tracing;
+use trace::context::Context;
 
 /// The routes, and the series that their requests are counted in.
 #[derive(Debug)]
 pub struct Telemetry {
     routes: Routes,
     requests: Requests,
+    tracing: Option<Tracing>,
 }
 
 /// What a request was when it arrived. At its end its path may have been rewritten.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Memo(Option<Arrival>);
+pub struct Memo(Option<Arrival>, Option<Context>);
 
 #[derive(Clone, Copy, Debug)]
 struct Arrival {
@@ -44,25 +48,39 @@ impl Filter for Telemetry {
     type Memo = Memo;
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {
-        let routes = config::routes(document)?;
+        let (routes, tracing) = config::read(document)?;
         let requests = Requests::declare(routes.ranked(), metrics).map_err(|invalid| {
             let expected = format!("routes that need at most {MAX_SERIES} metric series in all");
             Invalid::at("/routes", expected, invalid.to_string())
         })?;
-        Ok(Self { routes, requests })
+        Ok(Self { routes, requests, tracing })
     }
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
-        match phase {
+        let mut attributes = match phase {
             Phase::Log => Ending::ATTRIBUTES.to_vec(),
             Phase::Request | Phase::Response => Vec::new(),
-        }
+        };
+        attributes.extend(self.tracing.iter().flat_map(|tracing| tracing.attributes(phase)));
+        attributes
     }
 
-    fn on_request(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {
+    fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         let arrival = self.classify(view.request());
         memo.0 = Some(arrival);
-        Outcome { publish: self.publish(arrival), ..Outcome::pass() }
+        let mut outcome = Outcome { publish: self.publish(arrival), ..Outcome::pass() };
+        if let Some(tracing) = &self.tracing {
+            let (traced, place) = tracing.on_request(view, ports);
+            outcome.extend(traced);
+            memo.1 = place;
+        }
+        outcome
+    }
+
+    fn on_response(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {
+        let edits = self.tracing.as_ref().zip(memo.1.as_ref());
+        let edits = edits.map(|(tracing, place)| tracing.on_response(place, view.response()));
+        Outcome { edits: edits.unwrap_or_default(), ..Outcome::pass() }
     }
 
     fn on_log(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {

@@ -188,6 +188,11 @@ impl<'a> Headers<'a> {
         set.into_iter().chain(map.into_iter().flat_map(move |map| map.copies(name)))
     }
 
+    /// The name of every line that came, as it came. Edits are not seen.
+    pub fn names(self) -> impl Iterator<Item = &'a [u8]> {
+        self.map.iter().map(|(name, _)| name)
+    }
+
     /// One header, unless it is repeated.
     #[must_use]
     pub fn only(self, name: &'a str) -> Copies<'a> {
