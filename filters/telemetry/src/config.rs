@@ -1,14 +1,15 @@
 //! From the document to routes and what becomes of traces, or a refusal.
 
 mod baggage;
+mod otlp;
 mod trace;
 
 use std::collections::BTreeMap;
 
-use filter_core::Invalid;
 use filter_core::config::{Object, parse};
 use filter_core::matching::{NonEmpty, PathTemplate};
 use filter_core::metrics::LabelValue;
+use filter_core::{Invalid, Metrics};
 use serde::Deserialize;
 
 use crate::method::{Method, Methods};
@@ -30,9 +31,12 @@ struct RawRoute {
 }
 
 /// The routes that the document lists, and what it says of traces. Nothing at all is how Istio sends `{}`.
-pub(crate) fn read(document: &[u8]) -> Result<(Routes, Option<Tracing>), Invalid> {
+pub(crate) fn read(
+    document: &[u8],
+    metrics: &mut Metrics,
+) -> Result<(Routes, Option<Tracing>), Invalid> {
     let raw: Raw = parse(if document.is_empty() { b"{}" } else { document })?;
-    let tracing = raw.trace_context.map(|Object(raw)| raw.compile()).transpose();
+    let tracing = raw.trace_context.map(|Object(raw)| raw.compile(metrics)).transpose();
     let tracing = tracing.map_err(|invalid| invalid.under("/traceContext"))?;
     Ok((routes(raw.routes)?, tracing))
 }
@@ -79,7 +83,7 @@ mod tests {
     use super::*;
 
     fn routes(document: &[u8]) -> Result<Routes, Invalid> {
-        read(document).map(|(routes, _)| routes)
+        read(document, &mut Metrics::default()).map(|(routes, _)| routes)
     }
 
     #[track_caller]

@@ -11,10 +11,13 @@ pub(crate) mod sampler;
 pub(crate) mod sender;
 pub(crate) mod state;
 
+use std::time::Duration;
+
 use filter_core::{
-    Attribute, Copies, Edit, HeaderName, Headers, Outcome, Phase, Ports, Publication, View,
+    Attribute, Copies, Count, Edit, HeaderName, Headers, Outcome, Phase, Ports, Publication, View,
 };
 
+use crate::otlp::{Exporter, Span};
 use context::Context;
 use format::{Came, Format};
 use id::{SpanId, TraceId};
@@ -45,6 +48,19 @@ pub(crate) struct Tracing {
     pub(crate) publish: Vec<Published>,
     /// What the caller is told.
     pub(crate) respond: Vec<Response>,
+    /// Who is told of this hop's spans.
+    pub(crate) exporter: Option<Exporter>,
+}
+
+/// A request that is a span of this hop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hop {
+    /// Its place, as the upstream is told it.
+    place: Context,
+    /// The caller's span.
+    parent: Option<SpanId>,
+    /// When it arrived, if it is to be told.
+    begun: Option<Duration>,
 }
 
 /// What this hop is in a trace.
@@ -76,12 +92,8 @@ impl Tracing {
         }
     }
 
-    /// The headers to send on, and the request's place as the upstream is told it, if this hop is a span.
-    pub(crate) fn on_request(
-        &self,
-        view: &View<'_>,
-        ports: &Ports<'_>,
-    ) -> (Outcome, Option<Context>) {
+    /// The headers to send on, and this hop's span, if it has one.
+    pub(crate) fn on_request(&self, view: &View<'_>, ports: &Ports<'_>) -> (Outcome, Option<Hop>) {
         let headers = view.request();
         let belief = self.trust.as_ref().map_or(Belief::Full, |trust| trust.belief(view));
         let mut publish = Vec::new();
@@ -102,13 +114,40 @@ impl Tracing {
         publish.extend(next.map(|next| publication("trace_id", next.trace.to_string())));
         publish.extend(span.map(|span| publication("span_id", span.span.to_string())));
         let edits = self.edits(headers, belief, came, next);
-        (Outcome { edits, publish, ..Outcome::pass() }, span)
+        let told = |place: &Context| self.exporter.is_some() && place.sampled == Some(true);
+        let hop = span.map(|place| Hop {
+            place,
+            parent: came.place().map(|came| came.span),
+            begun: told(&place).then(|| ports.clock.wall()),
+        });
+        (Outcome { edits, publish, ..Outcome::pass() }, hop)
     }
 
-    /// What the caller is told of the place that the request was given.
-    pub(crate) fn on_response(&self, place: &Context, headers: Headers<'_>) -> Vec<Edit> {
-        let text = if self.respond.is_empty() { String::new() } else { place.traceparent() };
+    /// What the caller is told of the span.
+    pub(crate) fn on_response(&self, hop: &Hop, headers: Headers<'_>) -> Vec<Edit> {
+        let text = if self.respond.is_empty() { String::new() } else { hop.place.traceparent() };
         self.respond.iter().map(|response| response.edit(&text, headers)).collect()
+    }
+
+    /// The span is over. It is told if it is recorded.
+    pub(crate) fn on_log(
+        &self,
+        hop: &Hop,
+        method: &'static str,
+        route: Option<&str>,
+        code: Option<i64>,
+        ports: &Ports<'_>,
+    ) -> Option<Count> {
+        let (exporter, begun) = self.exporter.as_ref().zip(hop.begun)?;
+        exporter.offer(Span {
+            place: hop.place,
+            parent: hop.parent,
+            begun,
+            ended: ports.clock.wall(),
+            method,
+            route: route.map(str::to_owned),
+            code,
+        })
     }
 
     fn came(&self, headers: Headers<'_>) -> Came {

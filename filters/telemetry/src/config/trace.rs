@@ -1,8 +1,8 @@
 //! From `traceContext` in the document to what becomes of traces, or a refusal.
 
-use filter_core::Invalid;
 use filter_core::config::{Object, Whole};
 use filter_core::matching::{IpBlock, NonEmpty, StringPattern};
+use filter_core::{Invalid, Metrics};
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
 
@@ -13,6 +13,7 @@ use crate::trace::sender::{Others, Source, Trust};
 use crate::trace::{Role, Tracing};
 
 use super::baggage::{RawBaggage, limits};
+use super::otlp::RawOtlp;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -28,6 +29,7 @@ pub(super) struct RawTraceContext {
     respond: Option<NonEmpty<Respond>>,
     tracestate: Option<Object<RawTracestate>>,
     baggage: Option<Object<RawBaggage>>,
+    otlp: Option<Object<RawOtlp>>,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq)]
@@ -118,7 +120,7 @@ const TRACESTATE: u64 = 512;
 impl RawTraceContext {
     /// # Errors
     /// The first field that goes against another, by its pointer in `traceContext`.
-    pub(super) fn compile(self) -> Result<Tracing, Invalid> {
+    pub(super) fn compile(self, metrics: &mut Metrics) -> Result<Tracing, Invalid> {
         self.consistent()?;
         let continued = match self.sampled {
             None | Some(Sampled::Keep) => Continued::Keep,
@@ -148,6 +150,8 @@ impl RawTraceContext {
             Respond::Traceresponse => Response::Traceresponse,
             Respond::ServerTiming => Response::ServerTiming,
         });
+        let exporter = self.otlp.map(|Object(raw)| raw.compile(metrics)).transpose();
+        let exporter = exporter.map_err(|invalid| invalid.under("/otlp"))?;
         Ok(Tracing {
             role,
             trust,
@@ -157,6 +161,7 @@ impl RawTraceContext {
             limits,
             publish,
             respond: respond.collect(),
+            exporter,
         })
     }
 
@@ -171,6 +176,7 @@ impl RawTraceContext {
             ("/inject", self.inject.is_some()),
             ("/respond", self.respond.is_some()),
             ("/tracestate", self.tracestate.is_some()),
+            ("/otlp", self.otlp.is_some()),
         ];
         if self.mode == Mode::Pass {
             let fields =
@@ -201,11 +207,12 @@ impl RawTraceContext {
             let expected = "a field `randomSamplingPercentage`, as traces begin here";
             return Err(Invalid::at("", expected, "none"));
         }
-        if self.parent_id == Some(ParentId::Keep) && self.respond.is_some() {
-            return refused(
-                "/respond",
-                "no such field, as with `keep` this hop has no span to tell",
-            );
+        let spans = [("/respond", self.respond.is_some()), ("/otlp", self.otlp.is_some())];
+        for (field, given) in spans {
+            if self.parent_id == Some(ParentId::Keep) && given {
+                let expected = "no such field, as with `keep` this hop has no span to tell";
+                return refused(field, expected);
+            }
         }
         Ok(())
     }

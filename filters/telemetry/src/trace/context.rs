@@ -49,11 +49,16 @@ impl Context {
         })
     }
 
-    /// As a `traceparent` of version 00, and as a `traceresponse`. Who has not decided has not recorded.
-    pub(crate) fn traceparent(&self) -> String {
+    /// The flags. Who has not decided has not recorded.
+    pub(crate) fn flags(&self) -> u8 {
         let sampled = if self.sampled == Some(true) { SAMPLED } else { 0 };
         let random = if self.random { RANDOM } else { 0 };
-        format!("00-{}-{}-{:02x}", self.trace, self.span, sampled | random)
+        sampled | random
+    }
+
+    /// As a `traceparent` of version 00, and as a `traceresponse`.
+    pub(crate) fn traceparent(&self) -> String {
+        format!("00-{}-{}-{:02x}", self.trace, self.span, self.flags())
     }
 }
 

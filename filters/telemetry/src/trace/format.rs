@@ -29,6 +29,16 @@ pub(crate) enum Came {
     Place(Context, Format),
 }
 
+impl Came {
+    /// The place, if it tells one.
+    pub(super) fn place(self) -> Option<Context> {
+        match self {
+            Self::Place(context, _) => Some(context),
+            Self::Nothing | Self::Denied => None,
+        }
+    }
+}
+
 impl Format {
     /// What the headers of this format say.
     pub(super) fn extract(self, headers: Headers<'_>) -> Came {

@@ -20,6 +20,11 @@ impl TraceId {
         NonZeroU128::new(number).map(Self)
     }
 
+    /// The id as bytes.
+    pub(crate) fn bytes(self) -> [u8; 16] {
+        self.0.get().to_be_bytes()
+    }
+
     /// The bits at the right that a sampler may count on.
     pub(crate) fn random_bits(self) -> u64 {
         let [.., a, b, c, d, e, f, g] = self.0.get().to_be_bytes();
@@ -31,6 +36,11 @@ impl SpanId {
     /// The id of this number.
     pub(crate) fn new(number: u64) -> Option<Self> {
         NonZeroU64::new(number).map(Self)
+    }
+
+    /// The id as bytes.
+    pub(crate) fn bytes(self) -> [u8; 8] {
+        self.0.get().to_be_bytes()
     }
 }
 

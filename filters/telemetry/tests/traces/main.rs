@@ -5,6 +5,7 @@ mod baggage;
 mod hops;
 mod laws;
 mod propagators;
+mod spans;
 mod suite;
 
 use std::cell::Cell;
