@@ -142,6 +142,7 @@ fn after(lines: impl Iterator<Item = (String, String)>, edits: Vec<Edit>) -> Lin
             Edit::Remove(name) => {
                 sent.remove(name.as_str());
             }
+            Edit::Append(name, _) => panic!("{name} is never one of several"),
         }
     }
     sent
