@@ -2,12 +2,12 @@
 
 use std::cell::{LazyCell, OnceCell};
 
+use filter_core::matching::Facts;
 use filter_core::ports::Ports;
 use filter_core::{Cells, View};
 
 use crate::charge::{Claim, Quote, Receipt, Trouble};
 use crate::config::{Config, Contended};
-use crate::facts::Facts;
 use crate::key::Subject;
 use crate::memory::Memory;
 use crate::reason::Why;

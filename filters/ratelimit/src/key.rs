@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use filter_core::matching::PathTemplate;
 use filter_core::matching::template::Segment;
+use filter_core::matching::{Facts, PathTemplate};
 use filter_core::{Attribute, Copies, HeaderName};
 
-use crate::facts::Facts;
 use crate::seed::{KeyHasher, Seed};
 
 /// What a request is counted by. Without parts, all requests of the rule are counted together.

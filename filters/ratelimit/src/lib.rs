@@ -12,10 +12,8 @@
 
 mod answer;
 mod charge;
-mod condition;
 mod config;
 mod decide;
-mod facts;
 mod fields;
 pub mod gcra;
 mod key;
@@ -28,6 +26,7 @@ pub mod slot;
 pub mod table;
 mod terms;
 
+use filter_core::matching::Condition;
 use filter_core::outcome::Edit;
 use filter_core::{
     Attribute, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports, View,
@@ -205,7 +204,7 @@ impl LimitRule {
     /// The attributes that the rule may ask for.
     fn attributes(&self) -> Vec<Attribute> {
         let conditions = self.when.iter().chain(&self.exempt);
-        let conditions = conditions.filter_map(condition::Condition::attribute);
+        let conditions = conditions.filter_map(Condition::attribute);
         let limit = self.limit_from.iter().filter_map(|from| from.part.attribute());
         self.key.attributes().chain(conditions).chain(limit).collect()
     }

@@ -4,12 +4,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use filter_core::matching::{Operation, Truth};
+use filter_core::matching::{Facts, Operation, Truth};
 use filter_core::ports::Ports;
 use filter_core::{Copies, HeaderName, Headers};
 
 use crate::config::{Cost, LimitRule, divided};
-use crate::facts::Facts;
 use crate::gcra::TICKS_PER_SECOND;
 use crate::limit::Limits;
 

@@ -127,7 +127,7 @@ fn has_variables(rule: &Rule, pointer: &str) -> Result<bool, Invalid> {
         any = true;
         let named = |path: &PathPattern| match path {
             PathPattern::Template(template) => template.names_once(name),
-            PathPattern::String(_) => false,
+            PathPattern::String(_) | PathPattern::Regex(_) => false,
         };
         let everywhere = |operation: &Operation| {
             operation.paths.values.as_ref().is_some_and(|paths| paths.iter().all(named))

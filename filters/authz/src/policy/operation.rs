@@ -1,6 +1,6 @@
 //! What a rule is about: `Operation` of Istio's `AuthorizationPolicy`.
 
-use filter_core::matching::{HostPattern, PathPattern, PathTemplate, StringPattern, Truth};
+use filter_core::matching::{About, HostPattern, PathPattern, PathTemplate, StringPattern, Truth};
 
 use super::Facts;
 
@@ -74,6 +74,15 @@ impl Operation {
             && self.ports.is_empty()
     }
 
+    /// What the operation is about, to be found by.
+    pub(crate) fn about(&self) -> About<'_> {
+        About {
+            hosts: self.hosts.values.as_deref(),
+            methods: self.methods.values.as_deref(),
+            paths: self.paths.values.as_deref(),
+        }
+    }
+
     /// The templates by which the request's path is one that is meant.
     pub(crate) fn templates(&self, facts: &Facts<'_>) -> impl Iterator<Item = &PathTemplate> {
         let patterns = self.paths.values.iter().flatten();
@@ -81,7 +90,7 @@ impl Operation {
             PathPattern::Template(template) if facts.line.path_is(pattern) == Truth::True => {
                 Some(template)
             }
-            PathPattern::Template(_) | PathPattern::String(_) => None,
+            PathPattern::Template(_) | PathPattern::String(_) | PathPattern::Regex(_) => None,
         })
     }
 }

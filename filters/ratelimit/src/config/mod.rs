@@ -11,14 +11,13 @@ use std::rc::Rc;
 
 use filter_core::config::{self, Object, Span, Whole};
 use filter_core::headers::OwnedHeader;
-use filter_core::matching::Operation;
+use filter_core::matching::{Condition, Operation};
 use filter_core::{HeaderName, Invalid, Rule};
 
 pub(crate) use amount::divided;
 pub(crate) use raw::{Contended, LimitHeaders};
 pub(crate) use status::StatusPattern;
 
-use crate::condition::Condition;
 use crate::key::{Key, Part};
 use crate::limit::Limits;
 use crate::table::Table;

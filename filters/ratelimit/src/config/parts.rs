@@ -2,10 +2,10 @@
 
 use filter_core::config::{Object, Whole};
 use filter_core::matching::PathTemplate;
+use filter_core::matching::condition::{PAYLOAD, claim_of, is_claim};
 use filter_core::{Attribute, HeaderName, Invalid};
 
 use super::raw::{RawClaim, RawClientAddress, RawPart};
-use crate::condition::{PAYLOAD, claim_of, is_claim};
 use crate::key::{Client, Part};
 
 impl RawPart {

@@ -2,12 +2,11 @@
 
 use filter_core::config::{Object, Span, Whole};
 use filter_core::headers::OwnedHeader;
-use filter_core::matching::{NonEmpty, Operation};
+use filter_core::matching::{NonEmpty, Operation, RawCondition};
 use filter_core::{HeaderName, Rule};
 use serde::Deserialize;
 
 use super::status::StatusPattern;
-use crate::condition::RawCondition;
 use crate::key::MissingKey;
 
 #[derive(Deserialize)]

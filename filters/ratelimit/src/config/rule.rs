@@ -5,14 +5,13 @@ use std::rc::Rc;
 
 use filter_core::Invalid;
 use filter_core::config::{Object, Whole};
-use filter_core::matching::NonEmpty;
+use filter_core::matching::{Condition, NonEmpty, RawCondition};
 
 use super::amount::{limits, tokens};
 use super::parts::header_or_claim;
 use super::raw::{Mode, RawCost, RawLimitFrom, RawOverride, RawPart, RawRule, RawSettle};
 use super::{Cost, LimitFrom, LimitRule, Overrides, ReplyPlan, Settle, span};
 use crate::charge::SLACK;
-use crate::condition::{Condition, RawCondition};
 use crate::key::Key;
 use crate::limit::Limits;
 use crate::table::{SLOTS, Table};

@@ -1,10 +1,15 @@
 //! The language in which rules select requests, the one of Istio's `AuthorizationPolicy`: [`Operation`] over
-//! [`string::StringPattern`], [`path::PathPattern`] and [`host::HostPattern`], decided in three values.
+//! [`string::StringPattern`], [`path::PathPattern`] and [`host::HostPattern`], and [`Condition`] over the rest of a
+//! request, decided in three values; [`Index`] finds the rules that may be about one.
 
+pub mod condition;
+pub mod facts;
 pub mod host;
+pub mod index;
 pub mod ip;
 pub mod operation;
 pub mod path;
+pub mod regex;
 pub mod string;
 pub mod template;
 
@@ -13,10 +18,14 @@ use std::ops::Not;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+pub use condition::{Condition, RawCondition};
+pub use facts::Facts;
 pub use host::HostPattern;
+pub use index::{About, Index};
 pub use ip::IpBlock;
 pub use operation::{Operation, RequestLine};
 pub use path::{Ambiguous, PathPattern};
+pub use regex::Regex;
 pub use string::StringPattern;
 pub use template::PathTemplate;
 
@@ -83,6 +92,12 @@ impl From<bool> for Truth {
 pub struct NonEmpty<T>(Vec<T>);
 
 impl<T> NonEmpty<T> {
+    /// The items as a slice.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        &self.0
+    }
+
     /// The items, at least one.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.0.iter()

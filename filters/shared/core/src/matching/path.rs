@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
 
-use super::{PathTemplate, StringPattern, Truth};
+use super::regex::Written;
+use super::{PathTemplate, Regex, StringPattern, Truth};
 
 /// The path has no single meaning: servers differ in how they read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,13 +90,15 @@ fn resolved(path: &[u8]) -> Result<Vec<u8>, Ambiguous> {
     Ok(out)
 }
 
-/// A path pattern: exact, prefix `/a/*`, suffix `*.html`, `*`, or a template with `{*}` and `{**}`.
+/// A path pattern: exact, prefix `/a/*`, suffix `*.html`, `*`, a template with `{*}` and `{**}`, or a regular expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathPattern {
     /// By string.
     String(StringPattern),
     /// By template.
     Template(PathTemplate),
+    /// By regular expression, which no text writes.
+    Regex(Regex),
 }
 
 impl PathPattern {
@@ -134,6 +137,7 @@ impl PathPattern {
         match self {
             Self::String(pattern) => pattern.matches(path),
             Self::Template(template) => template.matches_as_in_envoy(path),
+            Self::Regex(regex) => regex.matches(path),
         }
     }
 
@@ -144,13 +148,17 @@ impl PathPattern {
             (_, Err(Ambiguous)) => Truth::Unknown,
             (Self::String(pattern), Ok(path)) => pattern.matches(path).into(),
             (Self::Template(template), Ok(path)) => template.matches(path).into(),
+            (Self::Regex(regex), Ok(path)) => regex.matches(path).into(),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for PathPattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = match Written::deserialize(deserializer)? {
+            Written::Regex(regex) => return Ok(Self::Regex(regex)),
+            Written::Text(text) => text,
+        };
         Self::parse(&text).ok_or_else(|| {
             D::Error::invalid_value(
                 Unexpected::Str(&text),
@@ -227,6 +235,17 @@ mod tests {
         for text in ["/", "/a", "/a/*", "/a*", "*", "*.html", "*/b", "/a/{*}/b"] {
             assert!(PathPattern::parse(text).is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_expression_is_about_the_canonical_path() {
+        let pattern: PathPattern = serde_json::from_str(r#"{"regex":"/v[0-9]+/items"}"#).unwrap();
+        assert_eq!(
+            pattern.matches(canonical(b"//v1/./items?x").as_deref().map_err(|e| *e)),
+            Truth::True
+        );
+        assert_eq!(pattern.matches(Ok(b"/v1/items/2")), Truth::False);
+        assert_eq!(pattern.matches(Err(Ambiguous)), Truth::Unknown);
     }
 
     #[test]

@@ -4,43 +4,55 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
-use filter_core::matching::{RequestLine, ip};
-use filter_core::{Attribute, Headers, View};
+use super::{RequestLine, ip};
+use crate::{Attribute, Headers, View};
 
 /// A request; its canonical form is made when the first rule asks for it.
-pub(crate) struct Facts<'a> {
+pub struct Facts<'a> {
     view: &'a View<'a>,
     line: OnceCell<RequestLine<'a>>,
 }
 
 impl<'a> Facts<'a> {
     /// What can be known of this request.
-    pub(crate) fn new(view: &'a View<'a>) -> Self {
+    #[must_use]
+    pub fn new(view: &'a View<'a>) -> Self {
         Self { view, line: OnceCell::new() }
     }
 
     /// The request's headers.
-    pub(crate) fn headers(&self) -> Headers<'a> {
+    #[must_use]
+    pub fn headers(&self) -> Headers<'a> {
         self.view.request()
     }
 
     /// Method, host and path, in canonical form.
-    pub(crate) fn line(&self) -> &RequestLine<'a> {
+    #[must_use]
+    pub fn line(&self) -> &RequestLine<'a> {
         self.line.get_or_init(|| RequestLine::of(self.headers()))
     }
 
     /// A text attribute.
-    pub(crate) fn text(&self, attribute: Attribute) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn text(&self, attribute: Attribute) -> Option<Vec<u8>> {
         self.view.text(attribute)
     }
 
+    /// A numeric attribute.
+    #[must_use]
+    pub fn number(&self, attribute: Attribute) -> Option<i64> {
+        self.view.number(attribute)
+    }
+
     /// The client's address as the proxy sees it.
-    pub(crate) fn address(&self) -> Option<IpAddr> {
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
         ip::address_of(&self.view.text(Attribute::SourceAddress)?).map(|ip| ip.to_canonical())
     }
 
     /// The values of a parameter of the query, decoded (WHATWG URL §5.1), in order.
-    pub(crate) fn query(&self, name: &str) -> Vec<Cow<'a, [u8]>> {
+    #[must_use]
+    pub fn query(&self, name: &str) -> Vec<Cow<'a, [u8]>> {
         let path = self.headers().path();
         let end = path.iter().position(|byte| *byte == b'#').unwrap_or(path.len());
         let path = path.get(..end).unwrap_or_default();
@@ -90,10 +102,9 @@ fn byte(hex: &[u8]) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use filter_core::fixture::FixtureExchange;
-    use filter_core::{HeaderMap, Phase};
-
     use super::*;
+    use crate::fixture::FixtureExchange;
+    use crate::{HeaderMap, Phase};
 
     #[test]
     fn a_parameter_is_found_however_it_is_written() {
