@@ -14,7 +14,7 @@ use crate::hash::Hash;
 use crate::key::{self, MissingKey, Part};
 use crate::request::Request;
 use crate::role::Role;
-use crate::sticky::Had;
+use crate::sticky::{Had, Sticky};
 
 /// Why a user got a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,12 +222,18 @@ impl Rollout {
         Assignment { why, variant, place }
     }
 
-    /// What the user had, if we said so.
+    /// What the user had, if we said so, under any of their keys: whoever was known by a later one before still has it.
     fn had(&self, request: &Request<'_>) -> Option<Had> {
-        let (sticky, keys) = (self.sticky.as_ref()?, request.plan.keys.as_ref()?);
-        let user = self.user(request).unwrap_or_default();
-        let wall = || request.wall();
-        sticky.read(self.name.as_str(), request.headers(), keys, &user, wall)
+        let sticky = self.sticky.as_ref().filter(|sticky| sticky.is_in(request.headers()))?;
+        let mut users = key::all(&self.key, request).peekable();
+        let nobody = users.peek().is_none().then_some(Cow::Borrowed(&b""[..]));
+        users.chain(nobody).find_map(|user| self.had_by(sticky, &user, request))
+    }
+
+    /// What the user with this key had.
+    fn had_by(&self, sticky: &Sticky, user: &[u8], request: &Request<'_>) -> Option<Had> {
+        let (name, keys) = (self.name.as_str(), request.plan.keys.as_ref()?);
+        sticky.read(name, request.headers(), keys, user, || request.wall())
     }
 
     /// The variant that a user who had it still has.
@@ -251,7 +257,7 @@ impl Rollout {
             expires,
         };
         let user = self.user(request).unwrap_or_default();
-        let had = self.had(request);
+        let had = self.had_by(sticky, &user, request);
         let line = sticky.line(self.name.as_str(), now, had.as_ref(), keys, &user);
         line.into_iter().for_each(|line| request.give(line));
     }

@@ -44,6 +44,19 @@ pub(crate) fn of<'a>(
     parts.iter().find_map(|part| Some((part, part.value(request)?)))
 }
 
+/// Every key that the request has, in order, but for an id that we would only just give.
+pub(crate) fn all<'a>(
+    parts: &'a [Part],
+    request: &'a Request<'_>,
+) -> impl Iterator<Item = Cow<'a, [u8]>> {
+    parts.iter().filter_map(|part| match part {
+        Part::AnonymousCookie => {
+            request.known_anonymous_id().map(|id| Cow::Borrowed(id.as_bytes()))
+        }
+        part => part.value(request),
+    })
+}
+
 impl Part {
     fn value<'a>(&'a self, request: &'a Request<'_>) -> Option<Cow<'a, [u8]>> {
         let headers = request.headers();

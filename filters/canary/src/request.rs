@@ -70,12 +70,21 @@ impl<'a> Request<'a> {
 
     /// The id of a user whom nothing else tells.
     pub(crate) fn anonymous_id(&self) -> Option<&str> {
+        self.anonymous().map(AnonymousId::id)
+    }
+
+    /// That id, if the client sent it.
+    pub(crate) fn known_anonymous_id(&self) -> Option<&str> {
+        self.anonymous().filter(|id| matches!(id, AnonymousId::Known(_))).map(AnonymousId::id)
+    }
+
+    fn anonymous(&self) -> Option<&AnonymousId> {
         let cookie = self.plan.anonymous.as_ref()?;
         let make = || {
             let keys = self.plan.keys.as_ref();
             AnonymousId::of(cookie, keys, self.headers(), self.ports.entropy)
         };
-        self.anonymous.get_or_init(make).as_ref().map(AnonymousId::id)
+        self.anonymous.get_or_init(make).as_ref()
     }
 
     /// Gives the client the anonymous id, as a decision that has an effect hangs on it.

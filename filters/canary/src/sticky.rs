@@ -27,6 +27,11 @@ pub(crate) struct Sticky {
 }
 
 impl Sticky {
+    /// Whether the request has the cookie, whatever it says.
+    pub(crate) fn is_in(&self, headers: Headers<'_>) -> bool {
+        headers.cookie(&self.cookie.name) != Copies::None
+    }
+
     /// What the user had of this rollout, if it was we who said so, and not too long ago.
     pub(crate) fn read(
         &self,
