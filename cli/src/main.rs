@@ -15,6 +15,7 @@ mod publish;
 mod reference;
 mod registry;
 mod rollouts;
+mod trim;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -42,6 +43,9 @@ fn main() -> ExitCode {
             found.notes.iter().for_each(|note| drop(writeln!(io::stderr(), "note: {note}")));
             Ok(found.document)
         }),
+        Ok(Command::Trim { filter, module, file }) => trim::trim(filter, &module, &file)
+            .map(|()| String::new())
+            .map_err(|failure| failure.of("outrigger")),
         Ok(Command::Package { module, tag, folder }) => {
             publish::package(&module, tag.as_deref(), &folder)
                 .map(|digest| format!("{digest}\n"))

@@ -55,6 +55,8 @@ pub struct Memo {
 impl Filter for RateLimit {
     const NAME: &'static str = "ratelimit";
 
+    const LATER: &'static [Phase] = &[Phase::Response];
+
     type Memo = Memo;
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {

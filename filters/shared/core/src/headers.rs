@@ -137,17 +137,21 @@ impl HeaderMap {
 
     /// Every field in order: name and value, as bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-        self.fields.iter().map(|field| {
-            let part = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
-            (part(&field.name), part(&field.value))
-        })
+        self.fields.iter().map(|field| (self.part(&field.name), self.part(&field.value)))
+    }
+
+    fn part(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
     }
 
     /// Every copy of one header, in order.
     pub fn copies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
-        self.iter()
-            .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
+        // Lengths first: every look for a header goes by all of them.
+        let named = move |field: &&Field| {
+            field.name.len() == name.len()
+                && self.part(&field.name).eq_ignore_ascii_case(name.as_bytes())
+        };
+        self.fields.iter().filter(named).map(|field| self.part(&field.value))
     }
 }
 
