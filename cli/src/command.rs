@@ -2,6 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use filter_core::config::Span;
 
 use crate::check::FilterName;
 use crate::options::Options;
@@ -12,8 +15,14 @@ Outrigger: authz, canary, ratelimit and telemetry for a stock Envoy.
 
 Usage:
   outrigger check FILTER FILE   compile a plugin's configuration as the filter itself would
+  outrigger check canary FILE --running FILE
+                                and tell whether anybody would lose the variant that the running one gives them
+  outrigger preview-token FILE ROLLOUT VERSION --expires-in DURATION [--subject KEY]
+                                make a token that lets its bearer have a version; FILE is a configuration of canary
   outrigger import local-ratelimit FILE
                                 make a configuration of ratelimit out of one of Envoy's local_ratelimit
+  outrigger trim FILTER MODULE -o FILE
+                                leave a module of ours the callbacks that its filter needs; the build does so
   outrigger package MODULE [--tag NAME:TAG] [-o FOLDER]
                                 make an image of a module; print its digest
   outrigger push IMAGE REFERENCE [--plain-http] [--ca-file FILE] [--username NAME --password-stdin]
@@ -24,6 +33,7 @@ Usage:
 FILTER is one of authz, canary, ratelimit, telemetry, suite.
 FILE holds the configuration as JSON, or as YAML if its name ends in .yaml or .yml; `-` is standard input, and may
 hold either.
+DURATION is like 30m or 8h. KEY is a user's, to whom alone the token is then good.
 MODULE is a .wasm file. The image is an OCI image layout in FOLDER, which is MODULE with .oci for .wasm if not given.
 IMAGE is such a folder, or a module, which is then packaged on the way.
 REFERENCE is REGISTRY/REPOSITORY:TAG. Credentials are $DOCKER_CONFIG/config.json's, else ~/.docker/config.json's.
@@ -36,8 +46,10 @@ Exit status: 0 it is valid, or done; 1 what was given is refused; 2 it could not
 pub(crate) enum Command {
     Help,
     Version,
-    Check { filter: FilterName, file: PathBuf },
+    Check { filter: FilterName, file: PathBuf, running: Option<PathBuf> },
+    PreviewToken(PreviewToken),
     Import { file: PathBuf },
+    Trim { filter: FilterName, module: PathBuf, file: PathBuf },
     Package { module: PathBuf, tag: Option<String>, folder: PathBuf },
     Push(Push),
 }
@@ -53,6 +65,16 @@ pub(crate) struct Push {
     pub(crate) username: Option<String>,
 }
 
+/// What a token is to be good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PreviewToken {
+    pub(crate) file: PathBuf,
+    pub(crate) rollout: String,
+    pub(crate) version: String,
+    pub(crate) lasts: Duration,
+    pub(crate) subject: Option<String>,
+}
+
 impl Command {
     /// Reads the arguments after the program's own name.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
@@ -63,26 +85,65 @@ impl Command {
             [] => Err("no command".to_owned()),
             all if all.iter().any(|text| matches!(*text, "--help" | "-h")) => Ok(Self::Help),
             ["--version" | "-V"] => Ok(Self::Version),
+            ["trim", ..] => Self::trim(arguments.into_iter().skip(1)),
             ["package", ..] => Self::package(arguments.into_iter().skip(1)),
             ["push", ..] => Self::push(arguments.into_iter().skip(1)),
+            ["check", ..] => Self::check(arguments.into_iter().skip(1)),
+            ["preview-token", ..] => Self::preview_token(arguments.into_iter().skip(1)),
             [.., option] | [option, ..] | [_, option, ..]
                 if option.starts_with('-') && *option != "-" =>
             {
                 Err(format!("unknown option `{option}`"))
-            }
-            ["check", filter, _] => {
-                let filter = FilterName::parse(filter)?;
-                let file = arguments.into_iter().nth(2).map(PathBuf::from).unwrap_or_default();
-                Ok(Self::Check { filter, file })
             }
             ["import", "local-ratelimit", _] => {
                 let file = arguments.into_iter().nth(2).map(PathBuf::from).unwrap_or_default();
                 Ok(Self::Import { file })
             }
             ["import", ..] => Err("`import` takes `local-ratelimit` and FILE".to_owned()),
-            ["check", ..] => Err("`check` takes FILTER and FILE".to_owned()),
             [other, ..] => Err(format!("unknown command `{other}`")),
         }
+    }
+
+    fn trim(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
+        let options = Options::parse(arguments, &["-o"], &[])?;
+        let ([filter, module], Some(file)) = (options.operands.as_slice(), options.value("-o"))
+        else {
+            return Err("`trim` takes FILTER, MODULE and `-o FILE`".to_owned());
+        };
+        let filter = FilterName::parse(&filter.to_string_lossy())?;
+        Ok(Self::Trim { filter, module: PathBuf::from(module), file: PathBuf::from(file) })
+    }
+
+    fn check(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
+        let options = Options::parse(arguments, &["--running"], &[])?;
+        let [filter, file] = options.operands.as_slice() else {
+            return Err("`check` takes FILTER and FILE".to_owned());
+        };
+        let filter = FilterName::parse(&filter.to_string_lossy())?;
+        let running = options.value("--running").map(PathBuf::from);
+        if running.is_some() && filter != FilterName::Canary {
+            return Err("`--running` is for canary".to_owned());
+        }
+        Ok(Self::Check { filter, file: PathBuf::from(file), running })
+    }
+
+    fn preview_token(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
+        let options = Options::parse(arguments, &["--expires-in", "--subject"], &[])?;
+        let [file, rollout, version] = options.operands.as_slice() else {
+            return Err("`preview-token` takes FILE, ROLLOUT and VERSION".to_owned());
+        };
+        let Some(lasts) = options.text("--expires-in")? else {
+            return Err("`preview-token` takes `--expires-in`".to_owned());
+        };
+        let lasts = Span::parse(&lasts).filter(|lasts| lasts.0 >= Duration::from_secs(1));
+        let lasts = lasts.ok_or("`--expires-in` takes a duration like `30m` or `8h`")?.0;
+        Ok(Self::PreviewToken(PreviewToken {
+            file: PathBuf::from(file),
+            rollout: rollout.to_string_lossy().into_owned(),
+            version: version.to_string_lossy().into_owned(),
+            lasts,
+            subject: options.text("--subject")?,
+        }))
     }
 
     fn package(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
@@ -133,10 +194,40 @@ mod tests {
         assert_eq!(parse("check -h"), Ok(Command::Help));
         assert_eq!(parse("-V"), Ok(Command::Version));
         for filter in FilterName::ALL {
-            let expected = Command::Check { filter, file: PathBuf::from("-") };
+            let file = PathBuf::from("-");
+            let expected = Command::Check { filter, file, running: None };
             assert_eq!(parse(&format!("check {} -", filter.as_str())), Ok(expected));
             assert!(HELP.contains(filter.as_str()));
         }
+    }
+
+    #[test]
+    fn a_module_is_trimmed_for_its_filter() {
+        let trim = Command::Trim {
+            filter: FilterName::Authz,
+            module: PathBuf::from("a.wasm"),
+            file: PathBuf::from("b.wasm"),
+        };
+        assert_eq!(parse("trim authz a.wasm -o b.wasm"), Ok(trim));
+    }
+
+    #[test]
+    fn what_is_about_rollouts_is_understood() {
+        let (filter, file) = (FilterName::Canary, PathBuf::from("a"));
+        let running = Some(PathBuf::from("b"));
+        assert_eq!(
+            parse("check canary --running b a"),
+            Ok(Command::Check { filter, file: file.clone(), running })
+        );
+        let token = PreviewToken {
+            file,
+            rollout: "checkout".to_owned(),
+            version: "v2".to_owned(),
+            lasts: Duration::from_secs(5400),
+            subject: Some("ann".to_owned()),
+        };
+        let line = "preview-token a checkout v2 --expires-in 1h30m --subject ann";
+        assert_eq!(parse(line), Ok(Command::PreviewToken(token)));
     }
 
     #[test]
@@ -177,9 +268,18 @@ mod tests {
             ("check authz", "`check` takes FILTER and FILE"),
             ("check authz a b", "`check` takes FILTER and FILE"),
             ("check auth a", "unknown filter `auth`"),
+            ("check suite a --running b", "`--running` is for canary"),
+            ("check canary a --running", "`--running` takes a value"),
+            ("preview-token a b", "`preview-token` takes FILE, ROLLOUT and VERSION"),
+            ("preview-token a b c", "`preview-token` takes `--expires-in`"),
+            ("preview-token a b c --expires-in 5", "`--expires-in` takes a duration"),
+            ("preview-token a b c --expires-in 0s", "`--expires-in` takes a duration"),
             ("--verbose check authz a", "unknown option `--verbose`"),
             ("check --strict authz", "unknown option `--strict`"),
             ("check authz --strict", "unknown option `--strict`"),
+            ("trim authz a.wasm", "`trim` takes FILTER, MODULE and `-o FILE`"),
+            ("trim authz -o b.wasm", "`trim` takes FILTER, MODULE and `-o FILE`"),
+            ("trim auth a.wasm -o b.wasm", "unknown filter `auth`"),
             ("package", "`package` takes MODULE"),
             ("package a b", "`package` takes MODULE"),
             ("package a --tag", "`--tag` takes a value"),
@@ -203,7 +303,8 @@ mod tests {
 
         let name = OsString::from_vec(b"a\xff.json".to_vec());
         let arguments = [OsString::from("check"), OsString::from("suite"), name.clone()];
-        let expected = Command::Check { filter: FilterName::Suite, file: PathBuf::from(name) };
+        let file = PathBuf::from(name);
+        let expected = Command::Check { filter: FilterName::Suite, file, running: None };
         assert_eq!(Command::parse(arguments), Ok(expected));
     }
 }

@@ -14,10 +14,14 @@ mod options;
 mod publish;
 mod reference;
 mod registry;
+mod rollouts;
+mod trim;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
+use check::FilterName;
 use command::Command;
 use failure::Failure;
 
@@ -30,30 +34,18 @@ fn main() -> ExitCode {
         Ok(Command::Version) => {
             Ok(concat!("outrigger ", env!("CARGO_PKG_VERSION"), "\n").to_owned())
         }
-        Ok(Command::Check { filter, file }) => match document::read(&file) {
-            Ok(text) => match check::check(filter, &file, &text) {
-                Ok(checked) => Ok(format!("ok: {checked}\n")),
-                Err(refusal) => Err(Failure::Refused(refusal)),
-            },
-            Err(error) => {
-                Err(Failure::NotDone(error.to_string()).of(file.display()).of("outrigger"))
-            }
-        },
-        Ok(Command::Import { file }) => match document::read(&file) {
-            Ok(text) => {
-                import::local_ratelimit(&file, &text).map_err(Failure::Refused).map(|found| {
-                    // If nobody listens, the configuration is still good.
-                    found
-                        .notes
-                        .iter()
-                        .for_each(|note| drop(writeln!(io::stderr(), "note: {note}")));
-                    found.document
-                })
-            }
-            Err(error) => {
-                Err(Failure::NotDone(error.to_string()).of(file.display()).of("outrigger"))
-            }
-        },
+        Ok(Command::Check { filter, file, running }) => checked(filter, &file, running.as_deref()),
+        Ok(Command::PreviewToken(token)) => read(&token.file)
+            .and_then(|text| rollouts::token(&token, &text).map(|token| format!("{token}\n"))),
+        Ok(Command::Import { file }) => read(&file).and_then(|text| {
+            let found = import::local_ratelimit(&file, &text)?;
+            // If nobody listens, the configuration is still good.
+            found.notes.iter().for_each(|note| drop(writeln!(io::stderr(), "note: {note}")));
+            Ok(found.document)
+        }),
+        Ok(Command::Trim { filter, module, file }) => trim::trim(filter, &module, &file)
+            .map(|()| String::new())
+            .map_err(|failure| failure.of("outrigger")),
         Ok(Command::Package { module, tag, folder }) => {
             publish::package(&module, tag.as_deref(), &folder)
                 .map(|digest| format!("{digest}\n"))
@@ -69,6 +61,20 @@ fn main() -> ExitCode {
         Err(Failure::Refused(text)) => complain(&text, ExitCode::FAILURE),
         Err(Failure::NotDone(text)) => complain(&text, ExitCode::from(NO_RESULT)),
     }
+}
+
+/// Checks a configuration, and holds it against the one that runs.
+fn checked(filter: FilterName, file: &Path, running: Option<&Path>) -> Result<String, Failure> {
+    let text = read(file)?;
+    let checked = check::check(filter, file, &text)?;
+    let Some(running) = running else { return Ok(format!("ok: {checked}\n")) };
+    rollouts::compare((running, &read(running)?), (file, &text))?;
+    Ok(format!("ok: {checked}; everybody keeps their variant\n"))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    document::read(file)
+        .map_err(|error| Failure::NotDone(error.to_string()).of(file.display()).of("outrigger"))
 }
 
 /// Prints a result. One that could not be printed is none.

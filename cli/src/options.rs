@@ -27,7 +27,7 @@ impl Options {
                 (name, Some(value))
             } else if let Some(name) = known(flags) {
                 (name, None)
-            } else if text.starts_with('-') {
+            } else if text.starts_with('-') && text != "-" {
                 return Err(format!("unknown option `{text}`"));
             } else {
                 options.operands.push(argument);

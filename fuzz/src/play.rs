@@ -128,10 +128,9 @@ impl<F: Filter> Loaded<F> {
         }
         for edit in &outcome.edits {
             // A path or cookie that is shortened keeps what the client wrote, which the proxy has let through.
-            if let Edit::Set(name, value) = edit
-                && ![":path", "cookie"].contains(&name.as_str())
-            {
-                assert!(plain(value), "{name}: {value:?}");
+            let name = edit.name();
+            if ![":path", "cookie"].contains(&name.as_str()) {
+                assert!(edit.value().is_none_or(plain), "{edit:?}");
             }
         }
         let counts = outcome.decisions.iter().map(|decision| decision.count());
@@ -147,10 +146,10 @@ fn edited(lines: &Lines, edits: &[Edit]) -> Lines {
     let mut lines = lines.clone();
     for edit in edits {
         let name = edit.name().as_str().as_bytes();
-        lines.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-        if let Edit::Set(_, value) = edit {
-            lines.push((name.to_vec(), value.clone()));
+        if edit.supersedes() {
+            lines.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
         }
+        lines.extend(edit.value().map(|value| (name.to_vec(), value.to_vec())));
     }
     lines
 }

@@ -34,7 +34,7 @@ fn every_file_is_accepted_as_it_is() {
             count += 1;
         }
     }
-    assert_eq!(count, 20);
+    assert_eq!(count, 23);
 }
 
 #[test]
@@ -344,6 +344,99 @@ fn canary_pins_users_under_weights_of_the_route() {
         assert_eq!(versions(&mut client, USERS), ["v1", "v2", "v2", "v1", "v1"]);
     }
     let asked = Request::get("/checkout").with("x-user", "ann").with("x-checkout-bucket", "99");
+    assert_eq!(body(&mut client, &asked)["version"], "v1");
+}
+
+/// The token that the file's own comment has its readers paste.
+fn preview_token() -> String {
+    let path = workspace::root().join("envoy-configs/canary-preview.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("#   TOKEN=")).unwrap().to_owned()
+}
+
+#[test]
+fn canary_lets_testers_choose_who_have_a_token() {
+    let (envoy, mut client) = start("canary-preview");
+    let (token, checkout) = (preview_token(), || Request::get("/checkout").with("x-user", "ann"));
+    assert_eq!(body(&mut client, &checkout())["version"], "v1");
+    let forced = body(&mut client, &checkout().with("x-preview", &token));
+    assert_eq!((&forced["version"], &forced["x-preview"]), (&"v2".into(), &Value::Null));
+    for asking in [
+        checkout().with("x-preview", "v2"),
+        checkout().with("x-canary-checkout", "v2"),
+        checkout().with("x-preview", &token).with("x-preview", &token),
+        checkout().with("x-preview", format!("{token},{token}")),
+        checkout().with("X-Preview", token.replace(":v2:", ":v1:")),
+    ] {
+        let seen = body(&mut client, &asking);
+        assert_eq!((&seen["version"], &seen["x-preview"]), (&"v1".into(), &Value::Null));
+    }
+    assert_eq!(body(&mut client, &checkout().with("x-plan", "beta"))["version"], "v2");
+    // A link is enough: the browser keeps it.
+    let by_link = Request::get(&format!("/checkout?a=1&preview={token}"));
+    let response = client.send(&by_link).unwrap();
+    let seen: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!((&seen["version"], &seen["path"]), (&"v2".into(), &"/checkout?a=1".into()));
+    let cookie = response.header("set-cookie").unwrap();
+    let expected = format!("preview={token}; Max-Age=28800; Path=/; SameSite=Lax; HttpOnly");
+    assert_eq!(cookie, expected);
+    let later = Request::get("/checkout").with("cookie", format!("a=1; preview={token}"));
+    let seen = body(&mut client, &later);
+    assert_eq!((&seen["version"], &seen["cookie"]), (&"v2".into(), &"a=1".into()));
+    let counted = envoy.admin().metric(
+        "outrigger_canary_decisions_total",
+        &[("rule", "checkout"), ("reason", "override")],
+    );
+    assert_eq!(counted, Ok(3));
+}
+
+#[test]
+fn canary_carries_a_decision_through_an_application() {
+    let (_envoy, mut client) = start("canary-roles");
+    let expected = ["v1", "v1", "v1", "v1", "v2"];
+    for (user, version) in USERS.into_iter().zip(expected) {
+        let own = Request::get("/").with("x-user", user).with("baggage", "color=blue;p, size=%20");
+        let forged = own
+            .clone()
+            .with("x-canary-checkout", "v2")
+            .with("X-Canary-Checkout", "v2")
+            .with("baggage", "outrigger.canary=checkout:v2~other:v3");
+        for request in [own, forged] {
+            let seen = body(&mut client, &request);
+            let baggage = format!("color=blue;p,size=%20,outrigger.canary=checkout:{version}");
+            assert_eq!(seen["version"], version, "{user}: {seen}");
+            assert_eq!(seen["x-canary-checkout"], version);
+            assert_eq!(seen["baggage"], baggage);
+            assert_eq!(seen["x-user"], Value::Null, "the application forwards baggage alone");
+        }
+    }
+}
+
+/// With curl, by the socket of the listener in front of the application.
+#[test]
+fn canary_believes_the_peer_that_is_named_and_no_other() {
+    let folder = Folder::temporary().unwrap();
+    let socket = folder.path().join("upstream-app");
+    let bootstrap = Bootstrap::anywhere("canary-roles", folder.path()).unwrap();
+    let _envoy = Envoy::start_in(folder, &bootstrap, 1).unwrap();
+    for (account, version) in [("cart", "v2"), ("other", "v1")] {
+        let certificate = workspace::root().join(format!("envoy-configs/certs/{account}.pem"));
+        let output = std::process::Command::new("curl")
+            .args(["-sk", "-H", "baggage: outrigger.canary=checkout:v2", "--unix-socket"])
+            .args([socket.as_os_str(), "--cert".as_ref(), certificate.as_os_str()])
+            .arg("https://app.example/")
+            .output()
+            .unwrap();
+        let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(seen["version"], version, "{account}");
+    }
+}
+
+#[test]
+fn canary_leads_by_filter_state() {
+    let (_envoy, mut client) = start("canary-filter-state");
+    assert_eq!(versions(&mut client, USERS), ["v1", "v1", "v1", "v1", "v2"]);
+    let asked = Request::get("/checkout").with("x-user", "ann").with("x-canary-checkout", "v2");
     assert_eq!(body(&mut client, &asked)["version"], "v1");
 }
 

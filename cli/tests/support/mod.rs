@@ -1,4 +1,5 @@
 //! The command line as a user runs it, a module for it, and folders to work in.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::fs;
 use std::io::Write as _;

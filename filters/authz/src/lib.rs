@@ -56,6 +56,8 @@ pub struct Memo {
 impl Filter for Authz {
     const NAME: &'static str = "authz";
 
+    const LATER: &'static [Phase] = &[];
+
     type Memo = Memo;
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {

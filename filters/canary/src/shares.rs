@@ -60,6 +60,12 @@ impl Shares {
         Some(Self { schedules, arrangement, present })
     }
 
+    /// The layout at a time since the Unix epoch.
+    pub(crate) fn layout(&self, now: Duration) -> Layout {
+        // Weights that are ever more than all were refused.
+        self.arrangement.layout(&self.schedules, now).unwrap_or_default()
+    }
+
     /// The variant that a bucket belongs to; none if it is stable. The clock is read only if weights change by it; one that
     /// cannot be read ([`Duration::MAX`]) leaves ramps at their beginning.
     pub(crate) fn variant(&self, bucket: u32, clock: impl FnOnce() -> Duration) -> Option<usize> {

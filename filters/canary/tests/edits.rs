@@ -17,7 +17,7 @@ fn send(metrics: &mut Metrics, lines: &[(&str, &str)]) -> Outcome {
     let request = HeaderMap::from_pairs(pseudo.iter().chain(lines).copied());
     let exchange = FixtureExchange { request, ..FixtureExchange::default() };
     let view = View::new(&exchange, Phase::Request, &[]);
-    filter.on_request(&view, &mut (), &World::default().ports())
+    filter.on_request(&view, &mut canary::Memo::default(), &World::default().ports())
 }
 
 fn edits(lines: &[(&str, &str)]) -> Vec<Edit> {

@@ -65,6 +65,9 @@ pub struct Memo {
 impl Filter for RateLimit {
     const NAME: &'static str = "ratelimit";
 
+    // When it is logged, an exchange is over, and its places come back.
+    const LATER: &'static [Phase] = &[Phase::Response, Phase::Log];
+
     type Memo = Memo;
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {

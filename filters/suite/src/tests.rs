@@ -92,10 +92,10 @@ fn performed(map: &HeaderMap, edits: &[Edit]) -> HeaderMap {
         map.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
     for edit in edits {
         let name = edit.name().as_str();
-        lines.retain(|(line, _)| !line.eq_ignore_ascii_case(name.as_bytes()));
-        if let Edit::Set(name, value) = edit {
-            lines.push((name.as_str().into(), value.clone()));
+        if edit.supersedes() {
+            lines.retain(|(line, _)| !line.eq_ignore_ascii_case(name.as_bytes()));
         }
+        lines.extend(edit.value().map(|value| (name.into(), value.to_vec())));
     }
     HeaderMap::from_pairs(lines)
 }

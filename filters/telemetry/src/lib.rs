@@ -41,6 +41,8 @@ struct Arrival {
 impl Filter for Telemetry {
     const NAME: &'static str = "telemetry";
 
+    const LATER: &'static [Phase] = &[Phase::Log];
+
     type Memo = Memo;
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use filter_core::Headers;
 use filter_core::matching::host::Host;
-use filter_core::matching::{Ambiguous, HostPattern, PathPattern, Truth, path};
+use filter_core::matching::{Ambiguous, HostPattern, Index, PathPattern, Truth, path};
 
 use super::Reading;
 
@@ -72,7 +72,7 @@ impl<'a> Line<'a> {
     }
 
     /// The exact names by which patterns may know the host; `None` if any pattern may be about it.
-    pub(crate) fn host_names(&self) -> Option<impl Iterator<Item = Cow<'_, [u8]>>> {
+    fn host_names(&self) -> Option<impl Iterator<Item = Cow<'_, [u8]>>> {
         let (name, full) = match &self.host {
             Authority::Canonical(host) => {
                 let host = host.as_ref()?;
@@ -82,6 +82,11 @@ impl<'a> Line<'a> {
             Authority::AsSent(text) => (text.as_slice(), None),
         };
         Some(std::iter::once(Cow::Borrowed(name)).chain(full))
+    }
+
+    /// The places of the rules that may be about this; `None` if all may.
+    pub(crate) fn candidates(&self, index: &Index) -> Option<Vec<usize>> {
+        index.candidates(self.path().ok()?, self.method, self.host_names()?)
     }
 
     /// Whether the host is one that the pattern means.

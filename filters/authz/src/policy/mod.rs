@@ -1,12 +1,11 @@
 //! Who may do what: Istio's `AuthorizationPolicy`, in three values.
 //!
 //! In reading order: [`facts`] is what a request is known by, [`operation`] what it asks for, [`condition`] what must
-//! hold of it, [`rule`] the two together; [`set`] puts rules in order, and [`index`] leaves out those that cannot match.
+//! hold of it, [`rule`] the two together; [`set`] puts rules in order, and leaves out those that cannot match.
 
 pub(crate) mod condition;
 pub(crate) mod facts;
 mod glob;
-mod index;
 pub(crate) mod line;
 pub(crate) mod operation;
 pub(crate) mod peer;

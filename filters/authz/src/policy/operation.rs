@@ -1,6 +1,6 @@
 //! What a rule is about: `Operation` of Istio's `AuthorizationPolicy`.
 
-use filter_core::matching::{HostPattern, PathPattern, PathTemplate, StringPattern, Truth};
+use filter_core::matching::{About, HostPattern, PathPattern, PathTemplate, StringPattern, Truth};
 
 use super::Facts;
 
@@ -72,6 +72,15 @@ impl Operation {
             && self.methods.is_empty()
             && self.paths.is_empty()
             && self.ports.is_empty()
+    }
+
+    /// What the operation is about, to be found by.
+    pub(crate) fn about(&self) -> About<'_> {
+        About {
+            hosts: self.hosts.values.as_deref(),
+            methods: self.methods.values.as_deref(),
+            paths: self.paths.values.as_deref(),
+        }
     }
 
     /// The templates by which the request's path is one that is meant.

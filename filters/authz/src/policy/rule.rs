@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use filter_core::matching::Truth;
+use filter_core::matching::{About, Truth};
 use filter_core::{Attribute, Stated};
 
 use super::Facts;
@@ -30,6 +30,11 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
+    /// What the rule is about, to be found by.
+    pub(crate) fn about(&self) -> Vec<About<'_>> {
+        self.to.iter().map(Operation::about).collect()
+    }
+
     /// Whether the rule is about what the request asks for.
     pub(crate) fn asked(&self, facts: &Facts<'_>) -> Truth {
         if self.to.is_empty() {

@@ -2,10 +2,9 @@
 
 use std::rc::Rc;
 
-use filter_core::matching::Truth;
+use filter_core::matching::{Index, Truth};
 
 use super::condition::Assume;
-use super::index::Index;
 use super::{Action, Facts, Reading, Rule, Ruling};
 use crate::Reason;
 
@@ -29,7 +28,7 @@ struct List {
 impl List {
     /// What the first rule answers that answers anything, of those that may match.
     fn find<T>(&self, facts: &Facts<'_>, mut ask: impl FnMut(&Rule) -> Option<T>) -> Option<T> {
-        match self.index.as_ref().and_then(|index| index.candidates(&facts.line)) {
+        match self.index.as_ref().and_then(|index| facts.line.candidates(index)) {
             None => self.rules.iter().find_map(|rule| ask(rule)),
             Some(candidates) => candidates
                 .into_iter()
@@ -55,7 +54,7 @@ impl Set {
     pub(crate) fn seal(&mut self) {
         let lists = [&mut self.audit, &mut self.deny, &mut self.require];
         for list in lists.into_iter().chain(&mut self.allow) {
-            list.index = Index::over(&list.rules);
+            list.index = Index::over(list.rules.iter().map(|rule| rule.about()));
         }
     }
 

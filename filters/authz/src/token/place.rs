@@ -2,11 +2,10 @@
 //!
 //! A place is filled once or not at all. Who finds two values in one cannot know which of them the upstream reads.
 
-mod query;
-
 use std::borrow::Cow;
 
-use filter_core::{Copies, Edit, HeaderName, Headers};
+use filter_core::query::{self, Repeated};
+use filter_core::{Copies, Edit, HeaderName, Headers, cookies};
 
 use crate::Reason;
 
@@ -91,7 +90,9 @@ impl Place {
     ) -> Result<Option<Cow<'a, [u8]>>, Reason> {
         match self {
             Self::Header(name, prefix) => Ok(header(headers, name, prefix)?.map(Cow::Borrowed)),
-            Self::Param(name) => query::param(headers.path(), name),
+            Self::Param(name) => {
+                query::param(headers.path(), name).map_err(|Repeated| Reason::TokenRepeated)
+            }
             Self::Cookie(name) => match headers.cookie(name) {
                 Copies::None => Ok(None),
                 Copies::One(value) => Ok(Some(unquoted(value)).filter(|v| !v.is_empty()))
@@ -139,37 +140,20 @@ pub(crate) fn emptied<'a>(
 ) -> Vec<Edit> {
     let mut edits = Vec::new();
     let mut params = Vec::new();
-    let mut cookies = Vec::new();
+    let mut taken = Vec::new();
     for place in places {
         match place {
             Place::Header(name, _) => edits.push(Edit::Remove(name.clone())),
             Place::Param(name) => params.push(name.as_str()),
-            Place::Cookie(name) => cookies.push(name.as_str()),
+            Place::Cookie(name) => taken.push(name.as_bytes()),
         }
     }
     if !params.is_empty() {
         let path = query::without(headers.path(), &params);
         edits.push(Edit::Set(HeaderName::literal(":path"), path));
     }
-    if !cookies.is_empty() {
-        edits.push(without_cookies(headers, &cookies));
-    }
+    edits.extend(cookies::without(headers, |name| taken.contains(&name)));
     edits
-}
-
-/// The cookies but these, in one line (RFC 9113 §8.2.3).
-fn without_cookies(headers: Headers<'_>, names: &[&str]) -> Edit {
-    let kept: Vec<&[u8]> = headers
-        .copies("cookie")
-        .flat_map(|line| line.split(|byte| *byte == b';'))
-        .map(<[u8]>::trim_ascii)
-        .filter(|pair| {
-            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-            !pair.is_empty() && names.iter().all(|taken| taken.as_bytes() != name)
-        })
-        .collect();
-    let cookie = HeaderName::literal("cookie");
-    if kept.is_empty() { Edit::Remove(cookie) } else { Edit::Set(cookie, kept.join(&b"; "[..])) }
 }
 
 #[cfg(test)]

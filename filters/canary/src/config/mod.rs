@@ -1,25 +1,35 @@
 //! From the document to rollouts, or a refusal.
 
+mod cookie;
+mod document;
+mod overrides;
+mod parts;
+mod rollout;
 mod variants;
+mod watch;
 
-use std::collections::HashMap;
-
-use filter_core::config::{self, Object, Whole};
-use filter_core::headers::OwnedHeader;
-use filter_core::matching::{NonEmpty, Operation};
-use filter_core::{HeaderName, Invalid, Rule};
+use filter_core::matching::{Index, Operation};
+use filter_core::metrics::InvalidMetric;
+use filter_core::{Attribute, HeaderName, Metrics, Rule, Series};
 use serde::Deserialize;
 
 use crate::bucket::PartsPerMillion;
+use crate::cookie::Cookie;
+use crate::effects::Owned;
 use crate::hash::Hash;
-use crate::key::Part;
-use crate::shares::{Arrangement, Shares};
-use variants::RawVariant;
+use crate::key::{MissingKey, Part};
+use crate::overrides::Override;
+use crate::request::Request;
+use crate::role::Role;
+use crate::selector::Selector;
+use crate::shares::Shares;
+use crate::sign::Keys;
+use crate::sticky::Sticky;
+pub(crate) use document::parse;
+pub(crate) use watch::{Overrides, Watched};
 
 /// What the stable version is called where no value is set for it.
 const STABLE: &str = "stable";
-/// What weights of routes add up to unless somebody says otherwise.
-const PERCENT: u64 = 100;
 
 /// One decision between versions.
 #[derive(Clone, Debug)]
@@ -31,13 +41,28 @@ pub(crate) struct Rollout {
     /// The header that tells the route which version it is.
     pub(crate) header: Option<HeaderName>,
     pub(crate) bucket_header: Option<BucketHeader>,
+    /// The filter state that tells the route.
+    pub(crate) filter_state: Option<&'static str>,
+    pub(crate) switch: Switch,
+    pub(crate) overrides: Vec<Override>,
+    /// Requests that it is not for.
+    pub(crate) exclude: Vec<Selector>,
+    /// Requests that get a version whole: a variant, or none for stable.
+    pub(crate) segments: Vec<(Selector, Option<usize>)>,
+    pub(crate) sticky: Option<Sticky>,
+    /// Of sticky cookies, those of this version count.
+    pub(crate) bucket_version: u64,
+    /// Whoever has one of an earlier version is excluded.
+    pub(crate) min_bucket_version: u64,
     pub(crate) key: Vec<Part>,
+    pub(crate) missing: MissingKey,
     pub(crate) hash: Hash,
     pub(crate) salt: String,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) stable: Option<Rule>,
     pub(crate) variants: Vec<Rule>,
     pub(crate) shares: Shares,
+    pub(crate) watched: Option<Watched>,
 }
 
 /// Whether a decision has an effect.
@@ -49,6 +74,14 @@ pub(crate) enum Mode {
     Enforce,
     /// It is counted and published, and headers stay as they came.
     Shadow,
+}
+
+/// Whether a rollout runs at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Switch {
+    On,
+    /// Everybody gets stable.
+    Killed,
 }
 
 /// A header that tells the route where the user lies, for weights that somebody else keeps.
@@ -79,6 +112,55 @@ pub(crate) struct Holdout {
 pub(crate) struct Plan {
     pub(crate) rollouts: Vec<Rollout>,
     pub(crate) holdout: Option<Holdout>,
+    pub(crate) role: Role,
+    /// The key of our member of baggage.
+    pub(crate) member: String,
+    pub(crate) carry: Option<Carry>,
+    pub(crate) keys: Option<Keys>,
+    pub(crate) anonymous: Option<Cookie>,
+    pub(crate) owned: Owned,
+    index: Option<Index>,
+}
+
+/// That decisions travel in baggage.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carry {
+    /// How often they could not, as the header would have become too long.
+    pub(crate) too_long: Series,
+}
+
+impl Plan {
+    /// Declares what is counted besides decisions.
+    pub(crate) fn open(&mut self, metrics: &mut Metrics) -> Result<(), InvalidMetric> {
+        if let Some(carry) = &mut self.carry {
+            let family = metrics.counter("outrigger_canary_baggage_too_long_total", Vec::new())?;
+            carry.too_long = family.series(&[]);
+        }
+        Ok(())
+    }
+
+    /// The places of the rollouts that may be about a request, in order.
+    pub(crate) fn candidates(&self, request: &Request<'_>) -> Vec<usize> {
+        let index = self.index.as_ref();
+        let found = index.and_then(|index| request.facts.line().candidates(index));
+        found.unwrap_or_else(|| (0..self.rollouts.len()).collect())
+    }
+
+    /// The attributes that decisions ask for, each once.
+    pub(crate) fn attributes(&self) -> Vec<Attribute> {
+        let mut all = self.role.attributes();
+        for rollout in &self.rollouts {
+            all.extend(rollout.key.iter().filter_map(Part::attribute));
+            let segments = rollout.segments.iter().map(|(selector, _)| selector);
+            let overrides = rollout.overrides.iter().filter_map(Override::selector);
+            for selector in rollout.exclude.iter().chain(segments).chain(overrides) {
+                all.extend(selector.attributes());
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
 }
 
 impl Rollout {
@@ -90,187 +172,16 @@ impl Rollout {
         };
         name.map_or(STABLE, Rule::as_str)
     }
-}
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with `rollouts`")]
-struct Raw {
-    rollouts: NonEmpty<Object<RawRollout>>,
-    holdout: Option<Object<RawHoldout>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawHoldout {
-    salt: Option<String>,
-    weight: PartsPerMillion,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RawRollout {
-    name: Rule,
-    r#match: Option<Operation>,
-    #[serde(default)]
-    mode: Mode,
-    header: Option<OwnedHeader>,
-    bucket_header: Option<Object<RawBucketHeader>>,
-    key: NonEmpty<Object<RawPart>>,
-    #[serde(default)]
-    hash: Hash,
-    salt: Option<String>,
-    coverage: Option<PartsPerMillion>,
-    namespace: Option<Object<RawNamespace>>,
-    stable: Option<Rule>,
-    variants: Option<NonEmpty<Object<RawVariant>>>,
-    #[expect(dead_code, reason = "one policy so far, which may be written out")]
-    missing_key: Option<MissingKey>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RawPart {
-    header: Option<HeaderName>,
-    /// A cookie's name is a token, as a header's is (RFC 6265 §4.1.1), but with its case.
-    cookie: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawBucketHeader {
-    name: OwnedHeader,
-    buckets: Option<Whole>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawNamespace {
-    name: String,
-    from: PartsPerMillion,
-    to: PartsPerMillion,
-}
-
-/// What a request without a key gets.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum MissingKey {
-    Stable,
-}
-
-/// What a document writes.
-pub(crate) fn parse(document: &[u8]) -> Result<Plan, Invalid> {
-    let raw: Raw = config::parse(document)?;
-    let holdout = raw
-        .holdout
-        .map(|Object(raw)| Holdout { salt: raw.salt.unwrap_or_default(), weight: raw.weight });
-    let (mut names, mut headers) = (HashMap::new(), HashMap::new());
-    let mut rollouts = Vec::new();
-    for (index, Object(rollout)) in raw.rollouts.into_vec().into_iter().enumerate() {
-        let own = format!("/rollouts/{index}");
-        let refused = |field: &str, first: &str| {
-            let (expected, found) =
-                (format!("a {field} of its own"), format!("the {field} of {first}"));
-            Invalid::at(format!("{own}/{field}"), expected, found)
-        };
-        if let Some(first) = names.insert(rollout.name.to_string(), own.clone()) {
-            return Err(refused("name", &first));
-        }
-        for (field, header) in rollout.headers() {
-            if let Some(first) = headers.insert(header.to_string(), own.clone()) {
-                return Err(refused(field, &first));
-            }
-        }
-        rollouts.push(rollout.compile().map_err(|invalid| invalid.under(&own))?);
-    }
-    Ok(Plan { rollouts, holdout })
-}
-
-impl RawRollout {
-    /// The headers that the rollout sets, by their fields.
-    fn headers(&self) -> impl Iterator<Item = (&'static str, &HeaderName)> {
-        let version = self.header.as_ref().map(|header| ("header", &header.0));
-        let bucket = self.bucket_header.as_ref().map(|bucket| ("bucketHeader", &bucket.0.name.0));
-        version.into_iter().chain(bucket)
-    }
-
-    fn compile(self) -> Result<Rollout, Invalid> {
-        let part = |(index, Object(part)): (usize, Object<RawPart>)| {
-            part.compile().map_err(|invalid| invalid.under(&format!("/key/{index}")))
-        };
-        let key =
-            self.key.into_vec().into_iter().enumerate().map(part).collect::<Result<_, _>>()?;
-        let bucket_header = self.bucket_header.map(|Object(raw)| raw.compile()).transpose()?;
-        // Who has weights elsewhere needs none here; without, a header and variants belong together.
-        match (&self.header, &self.variants, &bucket_header) {
-            (None, None, Some(_)) | (Some(_), Some(_), _) => {}
-            (None, None, None) => return Err(Invalid::at("", "a field `header`", "none")),
-            (None, Some(_), _) => return Err(Invalid::at("", "a field `header`", "none")),
-            (Some(_), None, _) => return Err(Invalid::at("", "a field `variants`", "none")),
-        }
-        let arrangement = match (self.hash, self.coverage) {
-            (Hash::Native, None) => Arrangement::Places,
-            (Hash::Native, Some(_)) => {
-                let expected = "a `hash` of an experiment platform beside `coverage`";
-                return Err(Invalid::at("/coverage", expected, "`native`"));
-            }
-            (_, coverage) => {
-                Arrangement::InOrder { coverage: coverage.unwrap_or(PartsPerMillion::ALL) }
-            }
-        };
-        let given = self.variants.map(NonEmpty::into_vec).unwrap_or_default();
-        let given = given.into_iter().map(|Object(variant)| variant).collect();
-        let (variants, shares) = variants::compile(given, self.stable.as_ref(), arrangement)
-            .map_err(|invalid| invalid.under("/variants"))?;
-        Ok(Rollout {
-            salt: self.salt.unwrap_or_else(|| self.name.to_string()),
-            name: self.name,
-            about: self.r#match,
-            mode: self.mode,
-            header: self.header.map(|header| header.0),
-            bucket_header,
-            key,
-            hash: self.hash,
-            namespace: self.namespace.map(|Object(raw)| raw.compile()).transpose()?,
-            stable: self.stable,
-            variants,
-            shares,
-        })
+    /// The version of this name: a variant, or none for stable.
+    pub(crate) fn version_named(&self, name: &str) -> Option<Option<usize>> {
+        version_named(name, self.stable.as_ref(), &self.variants)
     }
 }
 
-impl RawBucketHeader {
-    fn compile(self) -> Result<BucketHeader, Invalid> {
-        let buckets = self.buckets.map_or(PERCENT, |buckets| buckets.0);
-        let in_range = (2..=u64::from(PartsPerMillion::ALL.parts())).contains(&buckets);
-        let buckets = u32::try_from(buckets).ok().filter(|_| in_range).ok_or_else(|| {
-            let expected = "a whole number from 2 to 1000000";
-            Invalid::at("/bucketHeader/buckets", expected, buckets.to_string())
-        })?;
-        Ok(BucketHeader { name: self.name.0, buckets })
-    }
-}
-
-impl RawNamespace {
-    fn compile(self) -> Result<Namespace, Invalid> {
-        if self.to <= self.from {
-            return Err(Invalid::at("/namespace/to", "a percentage above `from`", "none"));
-        }
-        Ok(Namespace { name: self.name, from: self.from, to: self.to })
-    }
-}
-
-impl RawPart {
-    fn compile(self) -> Result<Part, Invalid> {
-        match (self.header, self.cookie) {
-            (Some(header), None) => Ok(Part::Header(header)),
-            (None, Some(cookie)) if HeaderName::parse(&cookie).is_some() => {
-                Ok(Part::Cookie(cookie))
-            }
-            (None, Some(cookie)) => {
-                Err(Invalid::at("/cookie", "a cookie's name", format!("{cookie:?}")))
-            }
-            (Some(_), Some(_)) => Err(Invalid::at("", "either `header` or `cookie`", "both")),
-            (None, None) => Err(Invalid::at("", "either `header` or `cookie`", "neither")),
-        }
-    }
+fn version_named(name: &str, stable: Option<&Rule>, variants: &[Rule]) -> Option<Option<usize>> {
+    // A platform's control is a variant, and may have the name of stable.
+    let variant = variants.iter().position(|variant| variant.as_str() == name);
+    let is_stable = name == stable.map_or(STABLE, Rule::as_str);
+    variant.map(Some).or_else(|| is_stable.then_some(None))
 }

@@ -12,6 +12,10 @@ pub trait Filter: Sized + 'static {
     /// Names the filter in logs, metrics, filter state and response-code details.
     const NAME: &'static str;
 
+    /// The phases after the request that the filter is asked in. Its module exports no callback for the others, as the
+    /// proxy makes each one that a module exports, whether or not anything comes of it.
+    const LATER: &'static [Phase] = &[Phase::Response, Phase::Log];
+
     /// What the filter keeps of one exchange from one phase to the next. Dropped with the exchange.
     type Memo: Default + 'static;
 

@@ -137,17 +137,21 @@ impl HeaderMap {
 
     /// Every field in order: name and value, as bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-        self.fields.iter().map(|field| {
-            let part = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
-            (part(&field.name), part(&field.value))
-        })
+        self.fields.iter().map(|field| (self.part(&field.name), self.part(&field.value)))
+    }
+
+    fn part(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
     }
 
     /// Every copy of one header, in order.
     pub fn copies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
-        self.iter()
-            .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
+        // Lengths first: every look for a header goes by all of them.
+        let named = move |field: &&Field| {
+            field.name.len() == name.len()
+                && self.part(&field.name).eq_ignore_ascii_case(name.as_bytes())
+        };
+        self.fields.iter().filter(named).map(|field| self.part(&field.value))
     }
 }
 
@@ -179,13 +183,19 @@ impl<'a> Headers<'a> {
 
     /// Every copy of one header, in order.
     pub fn copies(self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
-        let edit = self.edits.iter().rev().find(|edit| edit.name().as_str() == name);
-        let set = match edit {
-            Some(Edit::Set(_, value)) => Some(value.as_slice()),
-            Some(Edit::Remove(_)) | None => None,
-        };
-        let map = if edit.is_none() { Some(self.map) } else { None };
-        set.into_iter().chain(map.into_iter().flat_map(move |map| map.copies(name)))
+        let own = move |edit: &&Edit| edit.name().as_str() == name;
+        let last = self.edits.iter().rposition(|edit| own(&edit) && edit.supersedes());
+        let map = if last.is_none() { Some(self.map) } else { None };
+        let edits = self.edits.get(last.unwrap_or_default()..).unwrap_or_default();
+        let edited = edits.iter().filter(own).filter_map(Edit::value);
+        map.into_iter().flat_map(move |map| map.copies(name)).chain(edited)
+    }
+
+    /// The names that lines came under and that edits are about, each perhaps several times, and in the case that they
+    /// have there. One that was removed may be among them.
+    pub fn names(self) -> impl Iterator<Item = &'a [u8]> + Clone {
+        let edited = self.edits.iter().map(|edit| edit.name().as_str().as_bytes());
+        self.map.iter().map(|(name, _)| name).chain(edited)
     }
 
     /// One header, unless it is repeated.
@@ -285,6 +295,19 @@ mod tests {
         let removed = [Edit::Set(name.clone(), b"3".to_vec()), Edit::Remove(name)];
         assert_eq!(Headers::new(&map, &removed).only("x-a"), Copies::None);
         assert_eq!(values(Headers::new(&map, &removed), "x-b").len(), 1);
+    }
+
+    #[test]
+    fn what_is_appended_comes_after_what_is_there() {
+        let map = map();
+        let append = |value: &str| Edit::Append(HeaderName::literal("x-a"), value.into());
+        let appended = [append("3"), append("4")];
+        assert_eq!(values(Headers::new(&map, &appended), "x-a"), [b"1", b"2", b"3", b"4"]);
+        let set = Edit::Set(HeaderName::literal("x-a"), b"9".to_vec());
+        let both = [append("3"), set, append("4")];
+        assert_eq!(values(Headers::new(&map, &both), "x-a"), [b"9", b"4"]);
+        let names: Vec<_> = Headers::new(&map, &both).names().collect();
+        assert_eq!(names, [&b":method"[..], b"x-a", b"X-A", b"x-b", b"x-a", b"x-a", b"x-a"]);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! In reading order:
 //! [`filter`] is the one trait a filter implements; [`view`] is what it may ask of the exchange at hand, over
-//! [`headers`]; [`expression`] is what it has the proxy judge; [`ports`] is what it may ask of the world, [`cells`] above all; [`outcome`] is what it answers, with
+//! [`headers`], [`cookies`] and [`query`]; [`expression`] is what it has the proxy judge; [`ports`] is what it may ask of the world, [`cells`] above all; [`outcome`] is what it answers, with
 //! the evidence of [`decision`]; [`background`] is what it does apart from any exchange; [`metrics`] are the series it may count in; [`config`] parses or refuses its
 //! configuration; [`matching`] is the language in which rules select requests.
 
 pub mod background;
 pub mod cells;
 pub mod config;
+pub mod cookies;
 pub mod decision;
 pub mod expression;
 pub mod filter;
@@ -17,6 +18,7 @@ pub mod matching;
 pub mod metrics;
 pub mod outcome;
 pub mod ports;
+pub mod query;
 pub mod view;
 
 #[cfg(feature = "fixture")]

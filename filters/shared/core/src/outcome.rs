@@ -13,7 +13,7 @@ pub struct Outcome {
     /// The evidence: which rule decided, and why. The decision metric, the filter state `wasm.FILTER` and a reply's
     /// response-code details are derived from it. Several only where several filters answer as one.
     pub decisions: Vec<Decision>,
-    /// Changes to the headers of this phase, in order. The last one of a name holds.
+    /// Changes to the headers of this phase, in order. The last one of a name holds, and what is appended after it.
     pub edits: Vec<Edit>,
     /// Values to leave in filter state, for access logs, traces and later filters.
     pub publish: Vec<Publication>,
@@ -134,13 +134,15 @@ pub enum Answer {
     Failure,
 }
 
-/// A change to headers. Whatever the client sent under that name is gone after either.
+/// A change to headers. Whatever was sent under that name is gone after the first two.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
     /// Exactly one copy, with this value.
     Set(HeaderName, Vec<u8>),
     /// No copy.
     Remove(HeaderName),
+    /// One copy more, after those that are there: for `set-cookie`, which cannot be one list (RFC 6265 §3).
+    Append(HeaderName, Vec<u8>),
 }
 
 impl Edit {
@@ -148,7 +150,25 @@ impl Edit {
     #[must_use]
     pub fn name(&self) -> &HeaderName {
         match self {
-            Self::Set(name, _) | Self::Remove(name) => name,
+            Self::Set(name, _) | Self::Remove(name) | Self::Append(name, _) => name,
+        }
+    }
+
+    /// The value that is written.
+    #[must_use]
+    pub fn value(&self) -> Option<&[u8]> {
+        match self {
+            Self::Set(_, value) | Self::Append(_, value) => Some(value),
+            Self::Remove(_) => None,
+        }
+    }
+
+    /// Whether the edits of this name before it, and what was sent under it, make no difference any more.
+    #[must_use]
+    pub fn supersedes(&self) -> bool {
+        match self {
+            Self::Set(..) | Self::Remove(_) => true,
+            Self::Append(..) => false,
         }
     }
 }

@@ -101,6 +101,9 @@ pub enum Attribute {
     DestinationAddress,
     /// `destination.port`: its port.
     DestinationPort,
+    /// `xds.listener_direction`: for whom the listener is, as Envoy's `TrafficDirection`: 1 for what comes to the workload, 2
+    /// for what goes out of it, and at Istio's gateways; 0 or absent where nobody said.
+    ListenerDirection,
     /// `connection.requested_server_name`: the name that the client asked for in its TLS greeting (SNI).
     RequestedServerName,
     /// `connection.uri_san_peer_certificate`: the first URI of the client's certificate. The proxy tells no other. Where
@@ -166,6 +169,7 @@ impl Attribute {
             Self::SourceAddress => vec!["source", "address"],
             Self::DestinationAddress => vec!["destination", "address"],
             Self::DestinationPort => vec!["destination", "port"],
+            Self::ListenerDirection => vec!["xds", "listener_direction"],
             Self::RequestedServerName => vec!["connection", "requested_server_name"],
             Self::PeerUri => vec!["connection", "uri_san_peer_certificate"],
             Self::DirectRemoteIp => vec!["filter_state", DIRECT_REMOTE_IP],
@@ -200,6 +204,7 @@ impl Attribute {
             | Self::PeerCertificateDigest
             | Self::FilterState(_) => Kind::Text,
             Self::DestinationPort
+            | Self::ListenerDirection
             | Self::RequestDuration
             | Self::ResponseCode
             | Self::ResponseFlags

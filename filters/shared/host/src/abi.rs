@@ -62,6 +62,13 @@ mod raw {
             key: *const u8,
             key_size: usize,
         ) -> u32;
+        pub(super) fn proxy_add_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
         pub(super) fn proxy_replace_header_map_value(
             map: u32,
             key: *const u8,
@@ -205,6 +212,19 @@ pub(crate) fn set_header(map: Map, name: &str, value: &[u8]) -> Result<(), Statu
     // SAFETY: see above.
     checked(unsafe {
         raw::proxy_replace_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+pub(crate) fn add_header(map: Map, name: &str, value: &[u8]) -> Result<(), Status> {
+    // SAFETY: see above.
+    checked(unsafe {
+        raw::proxy_add_header_map_value(
             map as u32,
             name.as_ptr(),
             name.len(),

@@ -66,7 +66,7 @@ fn edit(map: Map, headers: Headers<'_>, edits: &[Edit]) -> Result<(), Status> {
     for (position, edit) in edits.iter().enumerate() {
         let name = edit.name();
         let later = edits.iter().skip(position.saturating_add(1));
-        if later.clone().any(|later| later.name() == name) {
+        if later.clone().any(|later| later.name() == name && later.supersedes()) {
             continue;
         }
         match (edit, headers.only(name.as_str())) {
@@ -74,6 +74,7 @@ fn edit(map: Map, headers: Headers<'_>, edits: &[Edit]) -> Result<(), Status> {
             (Edit::Remove(_), _) => abi::remove_header(map, name.as_str())?,
             (Edit::Set(_, value), Copies::One(held)) if held == value => {}
             (Edit::Set(_, value), _) => abi::set_header(map, name.as_str(), value)?,
+            (Edit::Append(_, value), _) => abi::add_header(map, name.as_str(), value)?,
         }
     }
     Ok(())

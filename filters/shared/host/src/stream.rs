@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use filter_core::Filter;
+use filter_core::{Filter, Phase};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
@@ -68,14 +68,18 @@ impl<F: Filter> HttpContext for Stream<F> {
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        if let (Some(plugin), Ok(mut passage)) = (&self.plugin, self.passage.try_borrow_mut()) {
+        if F::LATER.contains(&Phase::Response)
+            && let (Some(plugin), Ok(mut passage)) = (&self.plugin, self.passage.try_borrow_mut())
+        {
             passage.on_response(plugin);
         }
         Action::Continue
     }
 
     fn on_log(&mut self) {
-        if let (Some(plugin), Ok(mut passage)) = (&self.plugin, self.passage.try_borrow_mut()) {
+        if F::LATER.contains(&Phase::Log)
+            && let (Some(plugin), Ok(mut passage)) = (&self.plugin, self.passage.try_borrow_mut())
+        {
             passage.on_log(plugin);
         }
     }

@@ -38,6 +38,12 @@ impl<'a> Facts<'a> {
         self.view.text(attribute)
     }
 
+    /// A numeric attribute.
+    #[must_use]
+    pub fn number(&self, attribute: Attribute) -> Option<i64> {
+        self.view.number(attribute)
+    }
+
     /// The client's address as the proxy sees it.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {

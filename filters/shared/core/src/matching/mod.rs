@@ -1,10 +1,11 @@
 //! The language in which rules select requests, the one of Istio's `AuthorizationPolicy`: [`Operation`] over
 //! [`string::StringPattern`], [`path::PathPattern`] and [`host::HostPattern`], and [`Condition`] over the rest of a
-//! request, decided in three values.
+//! request, decided in three values; [`Index`] finds the rules that may be about one.
 
 pub mod condition;
 pub mod facts;
 pub mod host;
+pub mod index;
 pub mod ip;
 pub mod operation;
 pub mod path;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Deserializer};
 pub use condition::{Condition, RawCondition};
 pub use facts::Facts;
 pub use host::HostPattern;
+pub use index::{About, Index};
 pub use ip::IpBlock;
 pub use operation::{Operation, RequestLine};
 pub use path::{Ambiguous, PathPattern};
@@ -90,6 +92,12 @@ impl From<bool> for Truth {
 pub struct NonEmpty<T>(Vec<T>);
 
 impl<T> NonEmpty<T> {
+    /// The items as a slice.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        &self.0
+    }
+
     /// The items, at least one.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.0.iter()

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde::de::Error as _;
 
 use super::host::Host;
-use super::{Ambiguous, HostPattern, NonEmpty, PathPattern, StringPattern, Truth, path};
+use super::{
+    About, Ambiguous, HostPattern, Index, NonEmpty, PathPattern, StringPattern, Truth, path,
+};
 use crate::Headers;
 use crate::config::Object;
 
@@ -44,6 +46,17 @@ impl<'a> RequestLine<'a> {
     }
 }
 
+impl RequestLine<'_> {
+    /// The positions of the rules that may be about this, in order; `None` if all may.
+    #[must_use]
+    pub fn candidates(&self, index: &Index) -> Option<Vec<usize>> {
+        let (path, host) = (self.path().ok()?, self.host.as_ref()?);
+        let full = Some(host.with_port()).filter(|_| host.port().is_some());
+        let names = std::iter::once(Cow::Borrowed(host.name())).chain(full);
+        index.candidates(path, self.method, names)
+    }
+}
+
 /// A predicate over the request line: all fields that are given hold; a field holds when any of its values does, its
 /// `not` twin when none does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -76,6 +89,16 @@ impl TryFrom<Object<Raw>> for Operation {
 }
 
 impl Operation {
+    /// What the operation is about, for [`Index::over`].
+    #[must_use]
+    pub fn about(&self) -> About<'_> {
+        About {
+            hosts: self.raw.hosts.as_ref().map(NonEmpty::as_slice),
+            methods: self.raw.methods.as_ref().map(NonEmpty::as_slice),
+            paths: self.raw.paths.as_ref().map(NonEmpty::as_slice),
+        }
+    }
+
     /// Whether the request is one of those meant.
     #[must_use]
     pub fn matches(&self, line: &RequestLine<'_>) -> Truth {
@@ -143,6 +166,43 @@ mod tests {
         assert_eq!(decide(operation, "PUT", "x", "/a;b"), Truth::False);
         assert_eq!(decide(r#"{"notPaths":["/a/*"]}"#, "GET", "x", "/a%2fb"), Truth::Unknown);
         assert_eq!(decide(r#"{"hosts":["x"]}"#, "GET", "", "/"), Truth::Unknown);
+    }
+
+    #[test]
+    fn an_index_finds_every_operation_that_may_match() {
+        let operations: Vec<Operation> = [
+            r#"{"paths":["/a"]}"#,
+            r#"{"paths":["/a/*"]}"#,
+            r#"{"paths":["/b/*"],"methods":["GET"]}"#,
+            r#"{"hosts":["x.y"]}"#,
+            r#"{"hosts":["x.y:80"],"paths":["/a/*"]}"#,
+            r#"{"hosts":["*.y"]}"#,
+            r#"{"notPaths":["/a"]}"#,
+            r#"{"paths":["*b"]}"#,
+        ]
+        .map(|text| serde_json::from_str(text).unwrap())
+        .into();
+        let index = Index::over(operations.iter().map(|operation| vec![operation.about()]));
+        let index = index.unwrap();
+        for (method, host, path, expected) in [
+            ("GET", "x.y:80", "/a/b", Some(&[1, 3, 4, 5, 6, 7][..])),
+            ("GET", "X.Y", "/a", Some(&[0, 3, 5, 6, 7])),
+            ("PUT", "z", "/b/c", Some(&[5, 6, 7])),
+            ("GET", "z", "/b/c", Some(&[2, 5, 6, 7])),
+            ("GET", "z", "/a;b", None),
+            ("GET", "", "/a", None),
+        ] {
+            let map =
+                HeaderMap::from_pairs([(":method", method), (":authority", host), (":path", path)]);
+            let line = RequestLine::of(Headers::new(&map, &[]));
+            let found = line.candidates(&index);
+            assert_eq!(found.as_deref(), expected, "{method} {host} {path}");
+            let missed = operations.iter().enumerate().find(|(at, operation)| {
+                operation.matches(&line) != Truth::False
+                    && found.as_ref().is_some_and(|found| !found.contains(at))
+            });
+            assert_eq!(missed, None, "{method} {host} {path}");
+        }
     }
 
     #[test]

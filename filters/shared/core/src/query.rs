@@ -2,22 +2,26 @@
 
 use std::borrow::Cow;
 
-use crate::Reason;
+/// A parameter is there more than once, and servers differ in which they read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated;
 
-/// The value of a parameter, decoded; `None` if it is empty or not there.
+/// The value of a parameter of a raw path, decoded; `None` if it is empty or not there.
 ///
 /// # Errors
 /// When it is there more than once.
-pub(super) fn param<'a>(path: &'a [u8], name: &str) -> Result<Option<Cow<'a, [u8]>>, Reason> {
+pub fn param<'a>(path: &'a [u8], name: &str) -> Result<Option<Cow<'a, [u8]>>, Repeated> {
     let mut values = pairs(parts(path).1).filter(|pair| pair.is_named(name)).map(|pair| pair.value);
     match (values.next(), values.next()) {
-        (_, Some(_)) => Err(Reason::TokenRepeated),
+        (_, Some(_)) => Err(Repeated),
         (value, None) => Ok(value.filter(|value| !value.is_empty()).map(decoded)),
     }
 }
 
-/// The path without these parameters, all else as it was; also without the question mark, if nothing is left behind it.
-pub(super) fn without(path: &[u8], names: &[&str]) -> Vec<u8> {
+/// The raw path without these parameters, all else as it was; also without the question mark, if nothing is left behind
+/// it.
+#[must_use]
+pub fn without(path: &[u8], names: &[&str]) -> Vec<u8> {
     let (before, query, fragment) = parts(path);
     let kept: Vec<&[u8]> = pairs(query)
         .filter(|pair| !names.iter().any(|name| pair.is_named(name)))
@@ -117,7 +121,7 @@ mod tests {
             assert_eq!(found.as_deref(), value.map(str::as_bytes), "{path}");
         }
         for path in ["/?t=a&t=a", "/?t=a&t=", "/?t&x&%74=1"] {
-            assert_eq!(param(path.as_bytes(), "t"), Err(Reason::TokenRepeated), "{path}");
+            assert_eq!(param(path.as_bytes(), "t"), Err(Repeated), "{path}");
         }
     }
 

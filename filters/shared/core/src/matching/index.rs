@@ -1,15 +1,11 @@
 //! Which rules may be about a request: by host, method and where the path begins, so that rules about other things cost
 //! it nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
-use filter_core::matching::template::Segment;
-use filter_core::matching::{PathPattern, StringPattern};
-
-use super::Rule;
-use super::line::Line;
-use super::operation::Operation;
+use super::template::Segment;
+use super::{HostPattern, PathPattern, StringPattern};
 
 /// Fewer rules are gone through as fast.
 const WORTH_AN_INDEX: usize = 8;
@@ -18,9 +14,20 @@ const MAX_ENTRIES: usize = 64;
 
 type Bytes = Box<[u8]>;
 
+/// What an operation is about, as far as rules are found by it. `None` is any.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct About<'a> {
+    /// One of these hosts.
+    pub hosts: Option<&'a [HostPattern]>,
+    /// One of these methods.
+    pub methods: Option<&'a [StringPattern]>,
+    /// One of these paths.
+    pub paths: Option<&'a [PathPattern]>,
+}
+
 /// The rules of a list, by host, then method, then path.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Index {
+pub struct Index {
     hosts: Keyed<Keyed<Paths>>,
     rules: usize,
 }
@@ -61,27 +68,28 @@ enum Key {
 }
 
 impl Index {
-    /// An index over these rules, if they are enough to need one.
-    pub(crate) fn over(rules: &[Rc<Rule>]) -> Option<Self> {
+    /// An index over these rules, each about any of some operations, or about everything if there are none; if the rules
+    /// are enough to need one.
+    pub fn over<'a>(rules: impl ExactSizeIterator<Item = Vec<About<'a>>>) -> Option<Self> {
         if rules.len() < WORTH_AN_INDEX {
             return None;
         }
         let mut index = Self { rules: rules.len(), ..Self::default() };
-        for (at, rule) in rules.iter().enumerate() {
-            if rule.to.is_empty() {
+        for (at, operations) in rules.enumerate() {
+            if operations.is_empty() {
                 index.insert(None, None, Key::Any, at);
             }
-            for operation in &rule.to {
-                index.add(operation, at);
+            for about in operations {
+                index.add(about, at);
             }
         }
         Some(index)
     }
 
-    fn add(&mut self, operation: &Operation, at: usize) {
-        let hosts = exact(operation.hosts.values.as_deref(), |host| host.pattern());
-        let methods = exact(operation.methods.values.as_deref(), |method| method);
-        let paths: Vec<Key> = match &operation.paths.values {
+    fn add(&mut self, about: About<'_>, at: usize) {
+        let hosts = exact(about.hosts, HostPattern::pattern);
+        let methods = exact(about.methods, |method| method);
+        let paths: Vec<Key> = match about.paths {
             None => vec![Key::Any],
             Some(patterns) => patterns.iter().map(key).collect(),
         };
@@ -112,17 +120,22 @@ impl Index {
         }
     }
 
-    /// The positions of the rules that may be about this, in order; `None` if all may.
-    pub(crate) fn candidates(&self, line: &Line<'_>) -> Option<Vec<usize>> {
-        let path = line.path().ok()?;
+    /// The positions of the rules that may be about this canonical path, method, and host of these names, in order; `None`
+    /// if all may.
+    pub fn candidates<'n>(
+        &self,
+        path: &[u8],
+        method: &[u8],
+        names: impl Iterator<Item = Cow<'n, [u8]>>,
+    ) -> Option<Vec<usize>> {
         let mut found = Vec::new();
         let mut collect = |methods: &Keyed<Paths>| {
-            if let Some(paths) = methods.one.get(line.method) {
+            if let Some(paths) = methods.one.get(method) {
                 paths.collect(path, &mut found);
             }
             methods.any.collect(path, &mut found);
         };
-        for name in line.host_names()? {
+        for name in names {
             if let Some(methods) = self.hosts.one.get(&*name) {
                 collect(methods);
             }
