@@ -22,19 +22,21 @@ fn body(client: &mut Client, request: &Request) -> Value {
 }
 
 #[test]
-fn every_file_is_accepted_as_it_is() {
+fn every_file_is_accepted_as_it_is_and_is_on_the_page() {
     let folder = workspace::root().join("envoy-configs");
-    let mut count = 0;
+    let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let mut listed = page.matches("\n| [`").count();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let name = path.file_stem().unwrap().to_str().unwrap();
             let validation = validate(&Bootstrap::shipped(name).unwrap()).unwrap();
             assert!(validation.accepted, "{name}: {}", validation.log);
-            count += 1;
+            assert!(page.contains(&format!("| [`{name}.yaml`]({name}.yaml) |")), "{name}");
+            listed -= 1;
         }
     }
-    assert_eq!(count, 23);
+    assert_eq!(listed, 0, "the page lists files that are not there");
 }
 
 #[test]
@@ -438,6 +440,35 @@ fn canary_leads_by_filter_state() {
     assert_eq!(versions(&mut client, USERS), ["v1", "v1", "v1", "v1", "v2"]);
     let asked = Request::get("/checkout").with("x-user", "ann").with("x-canary-checkout", "v2");
     assert_eq!(body(&mut client, &asked)["version"], "v1");
+}
+
+#[test]
+fn canary_takes_a_version_off_that_fails_and_lets_it_back() {
+    let (envoy, mut client) = start("canary-guard");
+    // How many of sixty users are answered by v2, and how many are by nobody.
+    let mut round = |fail: &str| {
+        let mut answered = |user: usize| {
+            let request = Request::get("/checkout").with("x-user", user.to_string());
+            let response = client.send(&request.with("x-fail", fail)).unwrap();
+            (response.text().contains(r#""version":"v2""#), response.status == 503)
+        };
+        let answers: Vec<_> = (1..=60).map(&mut answered).collect();
+        let count = |which: fn(&(bool, bool)) -> bool| answers.iter().filter(|a| which(a)).count();
+        (count(|answer| answer.0), count(|answer| answer.1))
+    };
+    let (all, failed) = round("no");
+    assert!((15..45).contains(&all) && failed == 0, "{all} and {failed} of 60");
+    assert_eq!(round("yes"), (all, all));
+    let mut until = |what: &str, fail: &str, v2: usize| {
+        poll::until(poll::DEADLINE, what, || (round(fail) == (v2, 0)).then_some(())).unwrap();
+    };
+    until("v2 to be off", "yes", 0);
+    until("v2 to come back", "no", all);
+    let labels = |result| [("rollout", "checkout"), ("variant", "v2"), ("result", result)];
+    let metric = |name: &str, result| envoy.admin().metric(name, &labels(result)).unwrap();
+    assert_eq!(metric("outrigger_canary_guard_total", "ejected"), 1);
+    assert_eq!(metric("outrigger_canary_guard_total", "recovered"), 1);
+    assert!(metric("outrigger_canary_routes_total", "as_meant") > 0);
 }
 
 #[test]
