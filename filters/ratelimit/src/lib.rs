@@ -65,7 +65,8 @@ pub struct Memo {
 impl Filter for RateLimit {
     const NAME: &'static str = "ratelimit";
 
-    const LATER: &'static [Phase] = &[Phase::Response];
+    // When it is logged, an exchange is over, and its places come back.
+    const LATER: &'static [Phase] = &[Phase::Response, Phase::Log];
 
     type Memo = Memo;
 
