@@ -1,8 +1,11 @@
 //! From the document to a filter, or a refusal.
 
+mod baggage;
 mod labels;
+mod otlp;
 mod published;
 mod routes;
+mod trace;
 
 use std::cell::Cell;
 
@@ -38,6 +41,7 @@ struct Raw {
     log: Option<Object<RawLog>>,
     redact: Option<Object<RawRedaction>>,
     sinks: Option<NonEmpty<RawSink>>,
+    trace_context: Option<Object<trace::RawTraceContext>>,
     #[serde(default)]
     debug: bool,
 }
@@ -78,6 +82,8 @@ const MAX_ADMITTED: u64 = 4000;
 /// The filter that the document describes. Nothing at all is how Istio sends `{}`.
 pub(crate) fn parse(document: &[u8], metrics: &mut Metrics) -> Result<Telemetry, Invalid> {
     let raw: Raw = parse_document(if document.is_empty() { b"{}" } else { document })?;
+    let tracing = raw.trace_context.map(|Object(raw)| raw.compile(metrics)).transpose();
+    let tracing = tracing.map_err(|invalid| invalid.under("/traceContext"))?;
     let list = |list: Option<NonEmpty<Object<RawRoute>>>| list.map(NonEmpty::into_vec);
     let documents = raw.openapi.map(NonEmpty::into_vec).unwrap_or_default();
     let services = raw.grpc.map(NonEmpty::into_vec).unwrap_or_default();
@@ -156,7 +162,7 @@ pub(crate) fn parse(document: &[u8], metrics: &mut Metrics) -> Result<Telemetry,
         }
     })?;
     let classifier = Classifier { routes, learned };
-    Ok(Telemetry { classifier, publisher, meter, sinks, told: Cell::new(false) })
+    Ok(Telemetry { classifier, publisher, meter, sinks, tracing, told: Cell::new(false) })
 }
 
 /// How many values may be learned.

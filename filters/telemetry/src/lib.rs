@@ -4,7 +4,8 @@
 //! In reading order: `classify` tells what a request is, by the trie of `route`, the documents of `openapi` and the
 //! `guess`es of `learned` templates; `end` tells how it ended, in the words of `outcome` and `error`; `label` puts values
 //! of a `source` within bounds; `meter` counts, in the `series` that `admission` gives, what `slo` says too; `attribute`, `redact` and `worth`
-//! are published beside it; `config` parses.
+//! are published beside it; `config` parses. If told to, `trace` looks after the trace that the request is part of, and
+//! `otlp` sends spans.
 
 mod admission;
 mod attribute;
@@ -19,6 +20,7 @@ mod meter;
 mod method;
 mod notes;
 mod openapi;
+mod otlp;
 mod outcome;
 mod publish;
 mod redact;
@@ -26,17 +28,24 @@ mod route;
 mod series;
 mod slo;
 mod source;
+mod trace;
 mod value;
 mod worth;
 
 use std::cell::Cell;
+use std::time::Duration;
 
-use filter_core::{Attribute, Filter, Invalid, Metrics, Outcome, Phase, Ports, Stated, View};
+use filter_core::{
+    Answer, Attribute, Chores, Count, Errand, Filter, Invalid, Metrics, Outcome, Phase, Ports,
+    Stated, View,
+};
 
 use classify::{Arrival, Classifier};
 use end::End;
 use meter::{Meter, Request, duration};
+use otlp::Exporter;
 use publish::Publisher;
+use trace::{Hop, Tracing};
 
 /// The routes, what is published of requests, and the series that they are counted in.
 #[derive(Debug)]
@@ -45,6 +54,7 @@ pub struct Telemetry {
     publisher: Publisher,
     meter: Meter,
     sinks: Sinks,
+    tracing: Option<Tracing>,
     /// Whether what is told once is told. It is told again after a new configuration, and by each worker.
     told: Cell<bool>,
 }
@@ -59,7 +69,7 @@ pub(crate) struct Sinks {
 
 /// What is kept of a request from its arrival to its end.
 #[derive(Clone, Debug, Default)]
-pub struct Memo(Option<Kept>);
+pub struct Memo(Option<Kept>, Option<Hop>);
 
 #[derive(Clone, Debug)]
 struct Kept {
@@ -80,7 +90,7 @@ impl Filter for Telemetry {
     }
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
-        match phase {
+        let mut attributes = match phase {
             Phase::Log if self.heeds_ends() => {
                 let how = [
                     Attribute::ResponseCode,
@@ -92,7 +102,9 @@ impl Filter for Telemetry {
                 how.into_iter().chain(self.meter.attributes()).chain(more).collect()
             }
             Phase::Request | Phase::Response | Phase::Log => Vec::new(),
-        }
+        };
+        attributes.extend(self.tracing.iter().flat_map(|tracing| tracing.attributes(phase)));
+        attributes
     }
 
     fn expressions(&self) -> Vec<Stated> {
@@ -108,7 +120,19 @@ impl Filter for Telemetry {
         let arrival = self.classifier.classify(request, ports.cells);
         let publish = self.publisher.at_arrival(*view, &self.classifier, &arrival);
         memo.0 = Some(Kept { arrival, sampled: self.publisher.samples(request) });
-        Outcome { publish, ..Outcome::pass() }
+        let mut outcome = Outcome { publish, ..Outcome::pass() };
+        if let Some(tracing) = &self.tracing {
+            let (traced, hop) = tracing.on_request(view, ports);
+            outcome.extend(traced);
+            memo.1 = hop;
+        }
+        outcome
+    }
+
+    fn on_response(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {
+        let edits = self.tracing.as_ref().zip(memo.1.as_ref());
+        let edits = edits.map(|(tracing, hop)| tracing.on_response(hop, view.response()));
+        Outcome { edits: edits.unwrap_or_default(), ..Outcome::pass() }
     }
 
     fn on_log(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
@@ -145,16 +169,48 @@ impl Filter for Telemetry {
         if self.sinks.state_at_end {
             outcome.publish.extend(publish::end(end, &self.meter.labels, &labels));
         }
+        outcome.counts.extend(self.span(*view, memo.1.as_ref(), &arrival, ports));
         outcome
+    }
+
+    fn period(&self) -> Option<Duration> {
+        self.exporter().map(Exporter::period)
+    }
+
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores {
+        self.exporter().map(|exporter| exporter.on_tick(ports)).unwrap_or_default()
+    }
+
+    fn on_fetched(&self, _: Errand, answer: &Answer, ports: &Ports<'_>) -> Chores {
+        self.exporter().map(|exporter| exporter.on_fetched(answer, ports)).unwrap_or_default()
     }
 }
 
 impl Telemetry {
+    fn exporter(&self) -> Option<&Exporter> {
+        self.tracing.as_ref()?.exporter.as_ref()
+    }
+
+    /// Ends this hop's span, if it has one.
+    fn span(
+        &self,
+        view: View<'_>,
+        hop: Option<&Hop>,
+        arrival: &Arrival,
+        ports: &Ports<'_>,
+    ) -> Option<Count> {
+        let (tracing, hop) = self.tracing.as_ref().zip(hop)?;
+        let route = self.classifier.template(arrival.taken);
+        let code = view.number(Attribute::ResponseCode);
+        tracing.on_log(hop, arrival.method.as_str(), route.as_deref(), code, ports)
+    }
+
     /// Whether it matters how requests end.
     fn heeds_ends(&self) -> bool {
         self.sinks.metrics
             || self.sinks.state_at_end
             || self.classifier.learned.is_some()
+            || self.exporter().is_some()
             || self.publisher.heeds_ends()
     }
 }

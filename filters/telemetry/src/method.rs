@@ -29,6 +29,11 @@ impl Method {
         lower.then(|| Self::known(word.to_ascii_uppercase().as_bytes())).flatten()
     }
 
+    /// Its name.
+    pub(crate) fn as_str(self) -> &'static str {
+        NAMES.get(usize::from(self.0)).copied().unwrap_or("_OTHER")
+    }
+
     fn known(name: &[u8]) -> Option<Self> {
         (0_u8..)
             .zip(NAMES)
