@@ -66,19 +66,15 @@ pub fn parse<T: DeserializeOwned>(document: &[u8]) -> Result<T, Invalid> {
     if document.trim_ascii_start().first() == Some(&b'[') {
         return Err(Invalid::at("", "a JSON object", "an array"));
     }
-    read::<Solid>(document)?;
-    read(document)
+    parse_foreign::<Solid>(document)?;
+    parse_foreign(document)
 }
 
-/// Parses a JSON document that is written for others, who may have their own use for null, into what is read of it.
+/// Parses a JSON document that is written for others, who may have their own use for null.
 ///
 /// # Errors
-/// As [`parse`], null aside.
+/// As [`parse`].
 pub fn parse_foreign<T: DeserializeOwned>(document: &[u8]) -> Result<T, Invalid> {
-    read(document)
-}
-
-fn read<T: DeserializeOwned>(document: &[u8]) -> Result<T, Invalid> {
     let mut reader = serde_json::Deserializer::from_slice(document);
     let value = serde_path_to_error::deserialize(&mut reader)
         .map_err(|error| refusal(&pointer(error.path()), error.inner()))?;
