@@ -101,7 +101,7 @@ impl Filter for Telemetry {
         let count = self.requests.count(arrival.route, arrival.method, end);
         let span = self.tracing.as_ref().zip(memo.1.as_ref()).and_then(|(tracing, hop)| {
             let route = arrival.route.and_then(|rank| self.routes.ranked().get(rank));
-            let route = route.map(|route| route.template.as_str());
+            let route = || route.map(|route| route.template.as_str().to_owned());
             let code = view.number(Attribute::ResponseCode);
             tracing.on_log(hop, arrival.method.as_str(), route, code, ports)
         });
