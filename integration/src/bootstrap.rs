@@ -115,6 +115,17 @@ impl Bootstrap {
         Ok(())
     }
 
+    /// Has the proxy cut a label out of the names of stats, as the pages say.
+    ///
+    /// # Errors
+    /// When there is no list of them.
+    pub fn add_label(&mut self, label: &str) -> Result<(), String> {
+        let regex = format!("^wasmcustom\\..*([.;]{label}=\\.=([^;]*);\\.;)");
+        let tags = list(&mut self.0, "/stats_config/stats_tags")?;
+        tags.push(json!({"tag_name": label, "regex": regex}));
+        Ok(())
+    }
+
     /// The document.
     #[must_use]
     pub fn to_json(&self) -> String {

@@ -1,5 +1,6 @@
 //! Drives a real Envoy. In reading order: [`bootstrap`] makes a configuration out of one of `envoy-configs/`, [`envoy`]
-//! runs it, [`upstream`] stands behind it, [`client`] asks it, and [`access_log`] and [`admin`] tell what it did.
+//! runs it, [`upstream`] stands behind it and [`collector`] beside it, [`client`] asks it, and [`access_log`] and [`admin`]
+//! tell what it did.
 //!
 //! This crate sees modules, YAML and HTTP, and none of the filters.
 
@@ -14,6 +15,7 @@ pub mod folder;
 pub mod watchdog;
 
 pub mod client;
+pub mod collector;
 pub mod upstream;
 
 pub mod bench;
@@ -31,6 +33,7 @@ pub use access_log::{AccessLog, Line};
 pub use admin::Admin;
 pub use bootstrap::Bootstrap;
 pub use client::{Client, Request, Response};
+pub use collector::Collector;
 pub use envoy::{Envoy, Validation, validate};
 pub use listener::Listener;
 pub use plugin::Plugin;

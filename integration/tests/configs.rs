@@ -490,6 +490,26 @@ fn telemetry_counts_by_route_and_says_so_in_the_access_log() {
 }
 
 #[test]
+fn telemetry_begins_a_trace_at_the_edge_and_tells_which() {
+    let (envoy, mut client) = start("telemetry-trace");
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let request = Request::get("/")
+        .with("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))
+        .with("b3", format!("{trace}-00f067aa0ba902b7-1"))
+        .with("baggage", "tenant=acme");
+    let response = client.send(&request).unwrap();
+    let seen: Value = serde_json::from_slice(&response.body).unwrap();
+    let sent = seen["traceparent"].as_str().unwrap();
+    assert!(sent.ends_with("-03") && !sent.contains(trace), "{sent}");
+    assert_eq!((&seen["b3"], &seen["baggage"]), (&Value::Null, &Value::Null));
+    assert_eq!(response.header("traceresponse").as_deref(), Some(sent));
+    let line = envoy.access_log().of(&response).unwrap();
+    assert!(sent.contains(&line.text("trace_id").unwrap()));
+    assert!(sent.contains(&line.text("span_id").unwrap()));
+    assert_eq!(line.text("tenant"), None);
+}
+
+#[test]
 fn the_chain_and_the_suite_keep_what_the_tour_promises() {
     for name in ["chain", "suite"] {
         let (envoy, mut client) = start(name);

@@ -1,20 +1,26 @@
-//! From the document to routes, or a refusal.
+//! From the document to routes and what becomes of traces, or a refusal.
+
+mod baggage;
+mod otlp;
+mod trace;
 
 use std::collections::BTreeMap;
 
-use filter_core::Invalid;
 use filter_core::config::{Object, parse};
 use filter_core::matching::{NonEmpty, PathTemplate};
 use filter_core::metrics::LabelValue;
+use filter_core::{Invalid, Metrics};
 use serde::Deserialize;
 
 use crate::method::{Method, Methods};
 use crate::route::{Route, Routes};
+use crate::trace::Tracing;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a JSON object")]
 struct Raw {
     routes: Option<NonEmpty<Object<RawRoute>>>,
+    trace_context: Option<Object<trace::RawTraceContext>>,
 }
 
 #[derive(Deserialize)]
@@ -24,10 +30,19 @@ struct RawRoute {
     methods: Option<NonEmpty<Method>>,
 }
 
-/// The routes that the document lists. Nothing at all is how Istio sends `{}`.
-pub(crate) fn routes(document: &[u8]) -> Result<Routes, Invalid> {
+/// The routes that the document lists, and what it says of traces. Nothing at all is how Istio sends `{}`.
+pub(crate) fn read(
+    document: &[u8],
+    metrics: &mut Metrics,
+) -> Result<(Routes, Option<Tracing>), Invalid> {
     let raw: Raw = parse(if document.is_empty() { b"{}" } else { document })?;
-    let raw = raw.routes.map(NonEmpty::into_vec).unwrap_or_default();
+    let tracing = raw.trace_context.map(|Object(raw)| raw.compile(metrics)).transpose();
+    let tracing = tracing.map_err(|invalid| invalid.under("/traceContext"))?;
+    Ok((routes(raw.routes)?, tracing))
+}
+
+fn routes(raw: Option<NonEmpty<Object<RawRoute>>>) -> Result<Routes, Invalid> {
+    let raw = raw.map(NonEmpty::into_vec).unwrap_or_default();
     let mut routes = Vec::with_capacity(raw.len());
     for (position, Object(raw)) in raw.into_iter().enumerate() {
         routes.push(route(raw).map_err(|invalid| invalid.under(&format!("/routes/{position}")))?);
@@ -66,6 +81,10 @@ fn route(raw: RawRoute) -> Result<Route, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn routes(document: &[u8]) -> Result<Routes, Invalid> {
+        read(document, &mut Metrics::default()).map(|(routes, _)| routes)
+    }
 
     #[track_caller]
     fn refused(document: &str, pointer: &str, expected: &str) {

@@ -23,6 +23,11 @@ impl Method {
         Self::known(name).unwrap_or(Self::OTHER)
     }
 
+    /// Its name.
+    pub(crate) fn as_str(self) -> &'static str {
+        NAMES.get(usize::from(self.0)).copied().unwrap_or("_OTHER")
+    }
+
     fn known(name: &[u8]) -> Option<Self> {
         (0_u8..)
             .zip(NAMES)

@@ -4,6 +4,7 @@
 //! `configuration`, or `refused`, configurations that must not load. Two rings of tests read the same files: natively
 //! (`filter_core::fixture`) and through a real Envoy (`integration/tests/cases.rs`).
 
+pub mod propagation;
 mod signer;
 mod token;
 

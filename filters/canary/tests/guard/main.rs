@@ -13,9 +13,10 @@ mod proxy;
 use std::time::Duration;
 
 use canary::Memo;
+use filter_core::cells::{Cell, Cells, Stored, Unavailable, Version};
 use filter_core::fixture::{FixtureExchange, World};
 use filter_core::view::{Attribute, Value};
-use filter_core::{Filter, HeaderMap, Phase, View};
+use filter_core::{Filter, HeaderMap, Phase, Ports, View};
 
 use proxy::{Begun, GUARDED, Proxy, TICK, configured};
 
@@ -97,6 +98,35 @@ fn a_worker_that_is_gone_takes_what_it_had_not_told_and_no_more() {
     assert_eq!(proxy.events, ["ejected"]);
     proxy.workers[1] = configured(GUARDED).0;
     assert_eq!(proxy.on_v2(500), NOBODY);
+}
+
+/// A store that cannot be written, as it is broken or as others always write first.
+struct Unwritable(Result<Stored, Unavailable>);
+
+impl Cells for Unwritable {
+    fn load(&self, _: &[u8]) -> Result<Option<Cell>, Unavailable> {
+        self.0.map(|_| None)
+    }
+
+    fn store(&self, _: &[u8], _: &[u8], _: Option<Version>) -> Result<Stored, Unavailable> {
+        self.0
+    }
+}
+
+#[test]
+fn what_cannot_be_told_now_is_told_later() {
+    for cells in [Unwritable(Err(Unavailable)), Unwritable(Ok(Stored::Conflict))] {
+        let mut proxy = Proxy::new(2, GUARDED);
+        proxy.traffic(500, 500);
+        for worker in &proxy.workers {
+            let ports = Ports { cells: &cells, ..proxy.world.ports() };
+            assert_eq!(worker.on_tick(&ports).counts, []);
+        }
+        assert!(!proxy.on_v2(500).is_empty());
+        (0..2).for_each(|_| proxy.tick());
+        assert_eq!(proxy.events, ["ejected"]);
+        assert_eq!(proxy.on_v2(500), NOBODY);
+    }
 }
 
 #[test]
