@@ -12,13 +12,15 @@ pub(crate) const USERS: usize = 60;
 pub(crate) struct Mesh<'a> {
     scratch: Scratch<'a>,
     frontend: Connection,
+    /// As they were after the last pass.
+    weights: String,
 }
 
 impl<'a> Mesh<'a> {
     pub(crate) fn up(bed: &'a Bed, namespace: &str) -> Result<Self, Fault> {
         let scratch = bed.scratch("flagger", "demo", namespace)?;
         let frontend = Connection::to(&scratch.place.address("frontend")?, 8080);
-        Ok(Self { scratch, frontend })
+        Ok(Self { scratch, frontend, weights: String::new() })
     }
 
     /// Asks as this user, who would have the canary if asking for it helped.
@@ -56,7 +58,6 @@ impl<'a> Mesh<'a> {
 
     /// Asks as every user, once.
     pub(crate) fn pass(&mut self, more: &[(&str, &str)]) -> Result<Pass, Fault> {
-        let before = self.weights()?;
         let mut seen = Vec::new();
         for user in 0..USERS {
             let answer = self.ask(&format!("u{user}"), more)?;
@@ -69,7 +70,8 @@ impl<'a> Mesh<'a> {
             });
         }
         let after = self.weights()?;
-        Ok(Pass { weights: (before == after).then_some(before), seen })
+        let before = std::mem::replace(&mut self.weights, after.clone());
+        Ok(Pass { weights: (before == after).then_some(after), seen })
     }
 
     /// What Flagger has said of the canary.
