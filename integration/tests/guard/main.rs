@@ -93,6 +93,45 @@ fn one_that_answers_too_late_is_off_too() {
 }
 
 #[test]
+fn one_that_fails_by_its_grpc_status_is_off_for_grpc_alone() {
+    let mut document = guarded(&quick());
+    document["rollouts"][0].as_object_mut().unwrap().remove("routes");
+    // The routes answer in the place of both versions: with success, and with INTERNAL.
+    let answer = |matching: Value, status: &str| {
+        let header = json!({"key": "grpc-status", "value": status});
+        json!({
+            "match": matching,
+            "direct_response": {"status": 200},
+            "response_headers_to_add": [{"header": header}],
+        })
+    };
+    let v2 = json!([{"name": "x-canary-checkout", "string_match": {"exact": "v2"}}]);
+    let mut proxy = Proxy::start(&document, 2, |demo| {
+        let demo = demo.with_first_route(answer(json!({"prefix": "/"}), "0")).unwrap();
+        demo.with_first_route(answer(json!({"prefix": "/", "headers": v2}), "13")).unwrap()
+    });
+    let mut failed = |kind: &str| {
+        let users = (0..USERS).map(|user| format!("u{user}"));
+        let requests =
+            users.map(|user| Request::get("/").with("x-user", user).with("content-type", kind));
+        let requests: Vec<Request> = requests.collect();
+        let answers = proxy.clients.iter_mut().flat_map(|client| {
+            requests.iter().map(|request| client.send(request).unwrap()).collect::<Vec<_>>()
+        });
+        answers.filter(|answer| answer.header("grpc-status").as_deref() == Some("13")).count()
+    };
+    let all = failed("text/plain");
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(1) {
+        assert_eq!(failed("text/plain"), all, "to plain HTTP it is a header as any other");
+    }
+    poll::until(poll::DEADLINE, "v2 to be off", || {
+        (failed("application/grpc+proto") == 0).then_some(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn testers_still_get_it_if_they_may_pass() {
     for pass in [true, false] {
         let mut guard = quick();
