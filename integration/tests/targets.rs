@@ -1,5 +1,6 @@
-//! Every `pluginConfig` in `istio-manifests/targets/` and `istio-manifests/weights/` is one that the module in its `url`
-//! takes.
+//! Every `pluginConfig` in those folders of `istio-manifests/` that have one form of a plugin only is one that the module in
+//! its `url` takes.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests")]
 
 use integration::{Bootstrap, Plugin, validate, workspace};
 use serde_json::Value;
@@ -55,4 +56,14 @@ fn every_configuration_of_a_plugin_beside_weights_is_accepted_and_tells_the_rout
     let route: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let patch = &route["spec"]["configPatches"][0]["patch"]["value"]["route"];
     assert_eq!(&patch["weighted_clusters"]["header_name"], header);
+}
+
+#[test]
+fn every_configuration_of_a_guard_and_of_a_role_is_accepted() {
+    assert_eq!(modules(&accepted("guard")), ["canary"]);
+    let roles = accepted("roles");
+    assert_eq!(modules(&roles), ["canary", "canary"]);
+    // Two that do not mean the same rollouts would not understand each other.
+    let rollouts = |role: usize| &roles[role].1["pluginConfig"]["rollouts"];
+    assert_eq!(rollouts(0), rollouts(1));
 }

@@ -9,8 +9,9 @@ use crate::reason::Why;
 
 /// What a rule says to a key, as of what its cell held when it was read.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of rates, and none is kept")]
 pub(crate) enum Quote {
-    Rate(Box<charge::Quote>),
+    Rate(charge::Quote),
     InFlight(Box<in_flight::Quote>),
 }
 
@@ -23,7 +24,7 @@ pub(crate) enum Receipt {
 
 impl From<charge::Quote> for Quote {
     fn from(quote: charge::Quote) -> Self {
-        Self::Rate(Box::new(quote))
+        Self::Rate(quote)
     }
 }
 
@@ -61,7 +62,9 @@ impl Quote {
     /// Charges the key. `Ok(Err(quote))` when others took what was left.
     pub(crate) fn charge(self, cells: &dyn Cells) -> Result<Result<Receipt, Self>, Trouble> {
         Ok(match self {
-            Self::Rate(quote) => quote.charge(cells)?.map(Receipt::Rate).map_err(Self::Rate),
+            Self::Rate(quote) => {
+                quote.charge(cells)?.map(Receipt::Rate).map_err(|quote| Self::Rate(*quote))
+            }
             Self::InFlight(quote) => {
                 quote.charge(cells)?.map(Receipt::InFlight).map_err(Self::InFlight)
             }

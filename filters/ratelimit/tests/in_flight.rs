@@ -41,6 +41,7 @@ fn a_request_counts_until_it_is_over() {
     let mut third = Memo::default();
     let refused = come(&filter, &mut third, &world.ports());
     assert_eq!(evidence(&refused), ["concurrency_limited:two"]);
+    assert!(RateLimit::LATER.contains(&Phase::Log), "or nobody says that it is");
     let Verdict::Reply(reply) = refused.verdict else { panic!("{refused:?}") };
     assert_eq!((reply.status, &reply.headers[0].1[..]), (429, &b"1"[..]));
     end(&filter, &mut third, &world.ports());

@@ -200,9 +200,9 @@ impl Telemetry {
         ports: &Ports<'_>,
     ) -> Option<Count> {
         let (tracing, hop) = self.tracing.as_ref().zip(hop)?;
-        let route = self.classifier.template(arrival.taken);
+        let route = || self.classifier.template(arrival.taken);
         let code = view.number(Attribute::ResponseCode);
-        tracing.on_log(hop, arrival.method.as_str(), route.as_deref(), code, ports)
+        tracing.on_log(hop, arrival.method.as_str(), route, code, ports)
     }
 
     /// Whether it matters how requests end.

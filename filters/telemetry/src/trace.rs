@@ -134,7 +134,7 @@ impl Tracing {
         &self,
         hop: &Hop,
         method: &'static str,
-        route: Option<&str>,
+        route: impl FnOnce() -> Option<String>,
         code: Option<i64>,
         ports: &Ports<'_>,
     ) -> Option<Count> {
@@ -145,7 +145,7 @@ impl Tracing {
             begun,
             ended: ports.clock.wall(),
             method,
-            route: route.map(str::to_owned),
+            route: route(),
             code,
         })
     }

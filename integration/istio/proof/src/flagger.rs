@@ -35,7 +35,7 @@ impl Bed {
             self.run("kubectl", &status, "")?;
         }
         // One of a run before may still be ending.
-        let pods = self.pods_of("istio-system", &["-l", "app=prometheus"])?;
+        let pods = self.pods_with(&["-n", "istio-system", "-l", "app=prometheus"])?;
         let lives = |pod: &&Value| pod.pointer("/metadata/deletionTimestamp").is_none();
         let pod = pods.iter().find(lives).and_then(|pod| pod.pointer("/metadata/name")?.as_str());
         let pod = pod.ok_or("Prometheus has no pod")?;
@@ -43,8 +43,8 @@ impl Bed {
         Ok(Flagger { bed: self, targets: folder.join("volumes/targets"), _applied: applied })
     }
 
-    fn pods_of(&self, namespace: &str, more: &[&str]) -> Result<Vec<Value>, Fault> {
-        let get = [&["-n", namespace, "get", "pods", "-o", "json"], more].concat();
+    fn pods_with(&self, which: &[&str]) -> Result<Vec<Value>, Fault> {
+        let get = [&["get", "pods", "-o", "json"], which].concat();
         let pods: Value = serde_json::from_str(&self.run("kubectl", &get, "")?)
             .map_err(|error| error.to_string())?;
         Ok(pods.get("items").and_then(Value::as_array).cloned().unwrap_or_default())
@@ -58,11 +58,8 @@ impl Flagger<'_> {
     /// # Errors
     /// When they cannot be asked for, or the file cannot be written.
     pub fn discover(&self, namespaces: &[&str]) -> Result<(), Fault> {
-        let mut all = Vec::new();
-        for namespace in namespaces {
-            let pods = self.bed.pods_of(namespace, &[])?;
-            all.extend(pods.iter().filter_map(|pod| target(namespace, pod)));
-        }
+        let pods = self.bed.pods_with(&["--all-namespaces"])?;
+        let all: Vec<Value> = pods.iter().filter_map(|pod| target(namespaces, pod)).collect();
         let fault = |error: std::io::Error| format!("{}: {error}", self.targets.display());
         let fresh = self.targets.join("targets.fresh");
         std::fs::write(&fresh, Value::from(all).to_string()).map_err(fault)?;
@@ -70,9 +67,10 @@ impl Flagger<'_> {
     }
 }
 
-/// As Istio's addon would have a pod scraped; nothing as long as it has no address.
-fn target(namespace: &str, pod: &Value) -> Option<Value> {
+/// As Istio's addon would have a pod of these namespaces scraped; nothing as long as it has no address.
+fn target(namespaces: &[&str], pod: &Value) -> Option<Value> {
     let text = |path: &str| pod.pointer(path).and_then(Value::as_str);
+    let namespace = text("/metadata/namespace").filter(|own| namespaces.contains(own))?;
     let annotation = |name: &str| text(&format!("/metadata/annotations/prometheus.io~1{name}"));
     (annotation("scrape")? == "true").then_some(())?;
     Some(json!({

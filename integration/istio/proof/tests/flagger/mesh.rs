@@ -1,35 +1,26 @@
 //! `integration/istio/flagger` in a namespace of its own.
 
-use std::path::Path;
-
-use proof::{Answer, Applied, Bed, Connection, Fault, Place, Shipped, until};
+use proof::{Answer, Bed, Connection, Fault, Scratch, until};
 use serde_json::Value;
 
 use crate::run::{Pass, Seen};
-
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// How many users there are.
 pub(crate) const USERS: usize = 60;
 
 /// frontend → checkout, whose weights Flagger moves; deleted when dropped.
 pub(crate) struct Mesh<'a> {
-    pub(crate) place: Place<'a>,
+    scratch: Scratch<'a>,
     frontend: Connection,
-    _applied: Applied<'a>,
+    /// As they were after the last pass.
+    weights: String,
 }
 
 impl<'a> Mesh<'a> {
     pub(crate) fn up(bed: &'a Bed, namespace: &str) -> Result<Self, Fault> {
-        let folder = Path::new(FOLDER).join("flagger").to_string_lossy().into_owned();
-        let text = bed.run("kubectl", &["kustomize", &folder], "")?;
-        // Also in names of hosts, which kustomize knows nothing of.
-        let shipped = Shipped { name: folder, text: text.replace("demo", namespace) };
-        let list = bed.filled_in(&shipped)?;
-        let applied = bed.apply_anywhere(&list.to_string())?;
-        let place = bed.place(namespace);
-        let frontend = Connection::to(&place.address("frontend")?, 8080);
-        Ok(Self { place, frontend, _applied: applied })
+        let scratch = bed.scratch("flagger", "demo", namespace)?;
+        let frontend = Connection::to(&scratch.place.address("frontend")?, 8080);
+        Ok(Self { scratch, frontend, weights: String::new() })
     }
 
     /// Asks as this user, who would have the canary if asking for it helped.
@@ -40,7 +31,9 @@ impl<'a> Mesh<'a> {
 
     /// What the Canary's status says of its rollout.
     pub(crate) fn phase(&self) -> Result<String, Fault> {
-        self.place.kubectl(&["get", "canary", "checkout", "-o", "jsonpath={.status.phase}"], "")
+        self.scratch
+            .place
+            .kubectl(&["get", "canary", "checkout", "-o", "jsonpath={.status.phase}"], "")
     }
 
     pub(crate) fn wait_for_phase(&self, wanted: &str) -> Result<(), Fault> {
@@ -54,18 +47,17 @@ impl<'a> Mesh<'a> {
     pub(crate) fn weights(&self) -> Result<String, Fault> {
         let weights = "jsonpath={.spec.http[0].route[*].weight}";
         let get = ["get", "virtualservice", "checkout", "--ignore-not-found", "-o", weights];
-        self.place.kubectl(&get, "")
+        self.scratch.place.kubectl(&get, "")
     }
 
     /// Puts another version into the Deployment that Flagger watches.
     pub(crate) fn release(&self, version: &str) -> Result<(), Fault> {
         let set = ["set", "env", "deployment/checkout", &format!("VERSION={version}")];
-        self.place.kubectl(&set, "").map(drop)
+        self.scratch.place.kubectl(&set, "").map(drop)
     }
 
     /// Asks as every user, once.
     pub(crate) fn pass(&mut self, more: &[(&str, &str)]) -> Result<Pass, Fault> {
-        let before = self.weights()?;
         let mut seen = Vec::new();
         for user in 0..USERS {
             let answer = self.ask(&format!("u{user}"), more)?;
@@ -78,12 +70,13 @@ impl<'a> Mesh<'a> {
             });
         }
         let after = self.weights()?;
-        Ok(Pass { weights: (before == after).then_some(before), seen })
+        let before = std::mem::replace(&mut self.weights, after.clone());
+        Ok(Pass { weights: (before == after).then_some(after), seen })
     }
 
     /// What Flagger has said of the canary.
     pub(crate) fn events(&self) -> Result<String, Fault> {
-        let events = self.place.kubectl(&["get", "events", "-o", "json"], "")?;
+        let events = self.scratch.place.kubectl(&["get", "events", "-o", "json"], "")?;
         let events: Value = serde_json::from_str(&events).map_err(|error| error.to_string())?;
         let of_flagger = |event: &&Value| {
             event.pointer("/source/component").is_some_and(|component| component == "flagger")
