@@ -43,6 +43,10 @@ images: build ## an image of each module, into dist/images/
 images-test: ## the command line's images, in a real registry
 	@tools/registry-tools && cargo test -p outrigger --test registry -- --ignored || [ $$? -eq 3 ]
 
+.PHONY: prometheus-test
+prometheus-test: build ## telemetry's metrics and rules, in a real Prometheus; says so when it is skipped
+	@tools/prometheus-tools && envoy=$$(tools/envoy) && ENVOY=$$envoy cargo test -p integration --test observability -- --ignored || [ $$? -eq 3 ]
+
 layers: ## which crate may depend on which
 	@tools/layers --self-test
 	@tools/layers

@@ -96,7 +96,10 @@ pub(crate) fn check(filter: FilterName, file: &Path, text: &[u8]) -> Result<Chec
 fn configured<F: Filter>(document: &[u8]) -> Result<Checked, Invalid> {
     let mut metrics = Metrics::default();
     let filter = F::configure(document, &mut metrics)?;
-    Ok(Checked { series: metrics.series(), conditions: filter.expressions().len() })
+    let (early, late) = (filter.expressions(), filter.late_expressions());
+    let later = late.iter().filter(|stated| !early.contains(stated)).count();
+    let conditions = early.len().saturating_add(later);
+    Ok(Checked { series: metrics.series(), conditions })
 }
 
 #[cfg(test)]

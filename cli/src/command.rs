@@ -8,6 +8,7 @@ use filter_core::config::Span;
 
 use crate::check::FilterName;
 use crate::options::Options;
+use crate::render::{Form, Source};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -21,6 +22,8 @@ Usage:
                                 make a token that lets its bearer have a version; FILE is a configuration of canary
   outrigger import local-ratelimit FILE
                                 make a configuration of ratelimit out of one of Envoy's local_ratelimit
+  outrigger render --bootstrap|--istio FILTER FILE [FILTER FILE]...
+                                write what a proxy must be told to show the metrics of these plugins: labels, buckets
   outrigger trim FILTER MODULE -o FILE
                                 leave a module of ours the callbacks that its filter needs; the build does so
   outrigger package MODULE [--tag NAME:TAG] [-o FOLDER]
@@ -49,6 +52,7 @@ pub(crate) enum Command {
     Check { filter: FilterName, file: PathBuf, running: Option<PathBuf> },
     PreviewToken(PreviewToken),
     Import { file: PathBuf },
+    Render { form: Form, sources: Vec<Source> },
     Trim { filter: FilterName, module: PathBuf, file: PathBuf },
     Package { module: PathBuf, tag: Option<String>, folder: PathBuf },
     Push(Push),
@@ -88,6 +92,7 @@ impl Command {
             ["trim", ..] => Self::trim(arguments.into_iter().skip(1)),
             ["package", ..] => Self::package(arguments.into_iter().skip(1)),
             ["push", ..] => Self::push(arguments.into_iter().skip(1)),
+            ["render", ..] => Self::render(arguments.into_iter().skip(1)),
             ["check", ..] => Self::check(arguments.into_iter().skip(1)),
             ["preview-token", ..] => Self::preview_token(arguments.into_iter().skip(1)),
             [.., option] | [option, ..] | [_, option, ..]
@@ -157,6 +162,26 @@ impl Command {
             None => module.with_extension("oci"),
         };
         Ok(Self::Package { module, tag: options.text("--tag")?, folder })
+    }
+
+    fn render(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
+        let options = Options::parse(arguments, &[], &["--bootstrap", "--istio"])?;
+        let form = match (options.has("--bootstrap"), options.has("--istio")) {
+            (true, false) => Form::Bootstrap,
+            (false, true) => Form::Istio,
+            (true, true) | (false, false) => {
+                return Err("`render` takes one of `--bootstrap` and `--istio`".to_owned());
+            }
+        };
+        let (pairs, rest) = options.operands.as_chunks();
+        if pairs.is_empty() || !rest.is_empty() {
+            return Err("`render` takes FILTER and FILE, once or more".to_owned());
+        }
+        let source = |[filter, file]: &[OsString; 2]| {
+            let filter = FilterName::parse(&filter.to_string_lossy())?;
+            Ok(Source { filter, file: PathBuf::from(file) })
+        };
+        Ok(Self::Render { form, sources: pairs.iter().map(source).collect::<Result<_, String>>()? })
     }
 
     fn push(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
@@ -285,6 +310,11 @@ mod tests {
             ("package a --tag", "`--tag` takes a value"),
             ("package a -o b -o c", "`-o` is given twice"),
             ("package a --plain-http", "unknown option `--plain-http`"),
+            ("render telemetry a", "`render` takes one of"),
+            ("render --istio --bootstrap telemetry a", "`render` takes one of"),
+            ("render --istio telemetry", "`render` takes FILTER and FILE"),
+            ("render --istio telemetry a authz", "`render` takes FILTER and FILE"),
+            ("render --istio telemetri a", "unknown filter `telemetri`"),
             ("push a", "`push` takes IMAGE and REFERENCE"),
             ("push a b c", "`push` takes IMAGE and REFERENCE"),
             ("push a b --username c", "`--username` and `--password-stdin` go together"),

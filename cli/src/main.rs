@@ -14,6 +14,7 @@ mod options;
 mod publish;
 mod reference;
 mod registry;
+mod render;
 mod rollouts;
 mod trim;
 
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use check::FilterName;
 use command::Command;
 use failure::Failure;
+use render::{Form, Needs, Source};
 
 /// The exit status of a run that came to no result.
 const NO_RESULT: u8 = 2;
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Ok(Command::Trim { filter, module, file }) => trim::trim(filter, &module, &file)
             .map(|()| String::new())
             .map_err(|failure| failure.of("outrigger")),
+        Ok(Command::Render { form, sources }) => rendered(form, &sources),
         Ok(Command::Package { module, tag, folder }) => {
             publish::package(&module, tag.as_deref(), &folder)
                 .map(|digest| format!("{digest}\n"))
@@ -61,6 +64,16 @@ fn main() -> ExitCode {
         Err(Failure::Refused(text)) => complain(&text, ExitCode::FAILURE),
         Err(Failure::NotDone(text)) => complain(&text, ExitCode::from(NO_RESULT)),
     }
+}
+
+/// What a proxy must be told of these plugins' metrics.
+fn rendered(form: Form, sources: &[Source]) -> Result<String, Failure> {
+    let mut needs = Needs::default();
+    for Source { filter, file } in sources {
+        let text = read(file)?;
+        needs.add(*filter, file, &text).map_err(Failure::Refused)?;
+    }
+    Ok(needs.render(form))
 }
 
 /// Checks a configuration, and holds it against the one that runs.

@@ -5,7 +5,7 @@ use crate::corpus::{GOOD, Lines};
 use crate::draw::Draw;
 
 /// Headers that somebody reads.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 26] = [
     "authorization",
     "cookie",
     "host",
@@ -27,6 +27,10 @@ const NAMES: [&str; 22] = [
     ":authority",
     ":method",
     "x-api-key",
+    "baggage",
+    "Baggage",
+    "traceparent",
+    "x-preview",
     "",
 ];
 

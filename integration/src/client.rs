@@ -121,6 +121,12 @@ impl Client {
         Self { address, timeout: poll::DEADLINE, connection: None }
     }
 
+    /// The same, but it waits so long for anything to come, and no longer.
+    #[must_use]
+    pub fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// Sends one request and reads its response. A kept connection that turns out to be closed is opened once anew.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ pub mod tour;
 pub mod access_log;
 pub mod admin;
 pub mod poll;
+pub mod prometheus;
 
 pub use access_log::{AccessLog, Line};
 pub use admin::Admin;

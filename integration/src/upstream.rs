@@ -3,7 +3,7 @@
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -65,7 +65,20 @@ struct State {
     /// A status and a body, if all answers are to be these.
     told: Mutex<Option<(u16, String)>>,
     requests: AtomicU64,
+    gate: Mutex<Gate>,
+    opened: Condvar,
+    /// How many requests wait for an answer now, and at most ever did.
+    in_flight: AtomicU64,
+    peak: AtomicU64,
     over: AtomicBool,
+}
+
+/// What answers wait at.
+#[derive(Debug, Default)]
+struct Gate {
+    closed: bool,
+    /// How often it was opened: whoever waited then goes on, also if it was closed again since.
+    opened: u64,
 }
 
 impl Upstream {
@@ -81,6 +94,10 @@ impl Upstream {
             version: version.to_owned(),
             told: Mutex::default(),
             requests: AtomicU64::new(0),
+            gate: Mutex::default(),
+            opened: Condvar::new(),
+            in_flight: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
             over: AtomicBool::new(false),
         });
         let shared = Arc::clone(&state);
@@ -112,17 +129,58 @@ impl Upstream {
     pub fn requests(&self) -> u64 {
         self.state.requests.load(Ordering::Acquire)
     }
+
+    /// From now on it answers nothing.
+    pub fn hold(&self) {
+        self.state.gate().closed = true;
+    }
+
+    /// It answers all that waits, and what comes.
+    pub fn let_go(&self) {
+        let mut gate = self.state.gate();
+        *gate = Gate { closed: false, opened: gate.opened.saturating_add(1) };
+        self.state.opened.notify_all();
+    }
+
+    /// How many requests wait for an answer.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.state.in_flight.load(Ordering::Acquire)
+    }
+
+    /// How many at most ever waited for an answer at the same time.
+    #[must_use]
+    pub fn peak(&self) -> u64 {
+        self.state.peak.load(Ordering::Acquire)
+    }
 }
 
 impl State {
     fn told(&self) -> std::sync::MutexGuard<'_, Option<(u16, String)>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn gate(&self) -> std::sync::MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when answers are not held back.
+    fn wait(&self) {
+        let now = self.in_flight.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+        self.peak.fetch_max(now, Ordering::AcqRel);
+        let gate = self.gate();
+        let before = gate.opened;
+        let waits = |gate: &mut Gate| gate.closed && gate.opened == before;
+        drop(self.opened.wait_while(gate, waits));
+        // Before the answer: whoever gets it may send the next request.
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.state.over.store(true, Ordering::Release);
+        self.let_go();
         // Wakes the thread that accepts.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
     }
@@ -138,6 +196,7 @@ fn serve(stream: &TcpStream, state: &State) -> Option<()> {
         let (echo, status, length) = head(&mut reader, &mut bytes, &state.version)?;
         bytes.drain(..length);
         state.requests.fetch_add(1, Ordering::AcqRel);
+        state.wait();
         if state.over.load(Ordering::Acquire) {
             return None;
         }

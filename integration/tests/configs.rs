@@ -22,19 +22,21 @@ fn body(client: &mut Client, request: &Request) -> Value {
 }
 
 #[test]
-fn every_file_is_accepted_as_it_is() {
+fn every_file_is_accepted_as_it_is_and_is_on_the_page() {
     let folder = workspace::root().join("envoy-configs");
-    let mut count = 0;
+    let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let mut listed = page.matches("\n| [`").count();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let name = path.file_stem().unwrap().to_str().unwrap();
             let validation = validate(&Bootstrap::shipped(name).unwrap()).unwrap();
             assert!(validation.accepted, "{name}: {}", validation.log);
-            count += 1;
+            assert!(page.contains(&format!("| [`{name}.yaml`]({name}.yaml) |")), "{name}");
+            listed -= 1;
         }
     }
-    assert_eq!(count, 23);
+    assert_eq!(listed, 0, "the page lists files that are not there");
 }
 
 #[test]
@@ -265,6 +267,32 @@ fn ratelimit_login_counts_wrong_passwords_only() {
 }
 
 #[test]
+fn ratelimit_concurrency_lets_two_reports_be_made_at_the_same_time() {
+    let (envoy, mut client) = start("ratelimit-concurrency");
+    let address = envoy.listener("demo").unwrap();
+    let report = |tenant: &str| Request::get("/reports").with("x-tenant", tenant);
+    let of = |tenant: &str| {
+        let request = report(tenant);
+        std::thread::spawn(move || Client::new(address).send(&request).unwrap())
+    };
+    let all: Vec<_> = ["acme", "acme", "acme", "other", "acme"].map(of).into_iter().collect();
+    let all: Vec<_> = all.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let mut statuses: Vec<u16> = all.iter().map(|response| response.status).collect();
+    assert_eq!(statuses.remove(3), 200, "another tenant");
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 429, 429]);
+    let refused = all.iter().find(|response| response.status == 429).unwrap();
+    assert_eq!(refused.header("retry-after").unwrap(), "1");
+    let policy = "\"reports-at-once\";q=2;qu=\"concurrent-requests\"";
+    assert_eq!(refused.header("ratelimit-policy").unwrap(), policy);
+    assert_eq!(refused.header("ratelimit").unwrap(), "\"reports-at-once\";r=0");
+    assert_eq!(client.send(&report("acme")).unwrap().status, 200);
+    let labels = [("rule", "reports-at-once"), ("reason", "concurrency_limited")];
+    let counted = envoy.admin().metric("outrigger_ratelimit_decisions_total", &labels);
+    assert_eq!(counted, Ok(2));
+}
+
+#[test]
 fn ratelimit_shadow_refuses_nobody_and_says_whom_it_would_have() {
     let (envoy, mut client) = start("ratelimit-shadow");
     let last = (0..5).map(|_| client.send(&Request::get("/")).unwrap()).last().unwrap();
@@ -351,9 +379,10 @@ fn canary_lets_testers_choose_who_have_a_token() {
     let response = client.send(&by_link).unwrap();
     let seen: Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!((&seen["version"], &seen["path"]), (&"v2".into(), &"/checkout?a=1".into()));
-    let cookie = response.header("set-cookie").unwrap();
-    let expected = format!("preview={token}; Max-Age=28800; Path=/; SameSite=Lax; HttpOnly");
-    assert_eq!(cookie, expected);
+    let cookies = response.headers.iter().filter(|(name, _)| name == "set-cookie");
+    let cookies: Vec<_> = cookies.map(|(_, value)| String::from_utf8_lossy(value)).collect();
+    let ours = format!("preview={token}; Max-Age=28800; Path=/; SameSite=Lax; HttpOnly");
+    assert_eq!(cookies, ["theirs=1", &ours]);
     let later = Request::get("/checkout").with("cookie", format!("a=1; preview={token}"));
     let seen = body(&mut client, &later);
     assert_eq!((&seen["version"], &seen["cookie"]), (&"v2".into(), &"a=1".into()));
@@ -415,6 +444,35 @@ fn canary_leads_by_filter_state() {
 }
 
 #[test]
+fn canary_takes_a_version_off_that_fails_and_lets_it_back() {
+    let (envoy, mut client) = start("canary-guard");
+    // How many of sixty users are answered by v2, and how many are by nobody.
+    let mut round = |fail: &str| {
+        let mut answered = |user: usize| {
+            let request = Request::get("/checkout").with("x-user", user.to_string());
+            let response = client.send(&request.with("x-fail", fail)).unwrap();
+            (response.text().contains(r#""version":"v2""#), response.status == 503)
+        };
+        let answers: Vec<_> = (1..=60).map(&mut answered).collect();
+        let count = |which: fn(&(bool, bool)) -> bool| answers.iter().filter(|a| which(a)).count();
+        (count(|answer| answer.0), count(|answer| answer.1))
+    };
+    let (all, failed) = round("no");
+    assert!((15..45).contains(&all) && failed == 0, "{all} and {failed} of 60");
+    assert_eq!(round("yes"), (all, all));
+    let mut until = |what: &str, fail: &str, v2: usize| {
+        poll::until(poll::DEADLINE, what, || (round(fail) == (v2, 0)).then_some(())).unwrap();
+    };
+    until("v2 to be off", "yes", 0);
+    until("v2 to come back", "no", all);
+    let labels = |result| [("rollout", "checkout"), ("variant", "v2"), ("result", result)];
+    let metric = |name: &str, result| envoy.admin().metric(name, &labels(result)).unwrap();
+    assert_eq!(metric("outrigger_canary_guard_total", "ejected"), 1);
+    assert_eq!(metric("outrigger_canary_guard_total", "recovered"), 1);
+    assert!(metric("outrigger_canary_routes_total", "as_meant") > 0);
+}
+
+#[test]
 fn telemetry_counts_by_route_and_says_so_in_the_access_log() {
     let (envoy, mut client) = start("telemetry");
     for path in ["/checkout/17", "/checkout/18", "/elsewhere"] {
@@ -430,6 +488,40 @@ fn telemetry_counts_by_route_and_says_so_in_the_access_log() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "no {line} in\n{metrics}");
     }
+}
+
+#[test]
+fn telemetry_red_counts_by_tenant_and_logs_what_is_worth_a_line() {
+    let (envoy, mut client) = start("telemetry-red");
+    let mut ask = |path: &str, tenant: &str| {
+        client.send(&Request::get(path).with("x-tenant", tenant)).unwrap()
+    };
+    for (path, tenant) in [("/orders/1", "acme"), ("/orders/none", "acme"), ("/search", "globex")] {
+        ask(path, tenant);
+    }
+    let failed = ask("/fail?token=secret", "acme");
+    let line = envoy.access_log().of(&failed).unwrap();
+    for (name, value) in [("log", "error"), ("path", "/fail?token=REDACTED"), ("error_type", "503")]
+    {
+        assert_eq!(line.text(name).as_deref(), Some(value));
+    }
+    for line in [
+        r#"http_server_requests_total{http_route="/orders/{order}",http_request_method="GET",outcome="ok",http_response_status_class="2xx",tenant="acme"} 1"#,
+        r#"http_server_requests_total{http_route="/orders/{order}",http_request_method="GET",outcome="client_error",http_response_status_class="4xx",tenant="acme"} 1"#,
+        r#"http_server_requests_total{http_route="/search",http_request_method="GET",outcome="ok",http_response_status_class="4xx",tenant="globex"} 1"#,
+        r#"http_server_requests_total{http_route="_other",http_request_method="GET",outcome="server_error",http_response_status_class="5xx",error_type="503",tenant="acme"} 1"#,
+        r#"http_server_slo_requests_total{http_route="_other",http_request_method="GET",tenant="acme",slo="errors",verdict="bad"} 1"#,
+        r#"http_server_request_duration_milliseconds_bucket{http_route="/search",http_request_method="GET",outcome="ok",le="+Inf"} 1"#,
+    ] {
+        // Histograms are merged when statistics are flushed.
+        poll::until(poll::DEADLINE, line, || {
+            let metrics = envoy.admin().prometheus().ok()?;
+            metrics.lines().any(|found| found == line).then_some(())
+        })
+        .unwrap();
+    }
+    let metrics = envoy.admin().prometheus().unwrap();
+    assert!(metrics.contains(r#"le="7500""#) && !metrics.contains("=.="), "{metrics}");
 }
 
 #[test]

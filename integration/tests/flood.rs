@@ -35,6 +35,10 @@ fn keys(address: std::net::SocketAddr, from: usize, to: usize) -> usize {
 
 #[test]
 fn made_up_keys_take_no_more_memory_than_the_table() {
+    [1, 2, 4].into_iter().for_each(flood);
+}
+
+fn flood(workers: u32) {
     let all = std::env::var("FLOOD").map_or(3 * FIRST, |count| count.parse().unwrap());
     let rules = json!({"rules": [{
         "name": "per-key",
@@ -47,7 +51,7 @@ fn made_up_keys_take_no_more_memory_than_the_table() {
     let demo = bootstrap.demo().unwrap();
     let demo = demo.with_plugins(&[Plugin::shipped("ratelimit", &rules)]).unwrap();
     bootstrap.set_listeners(vec![demo.with_first_route(answer).unwrap()]).unwrap();
-    let envoy = Envoy::start(&bootstrap, 2).unwrap();
+    let envoy = Envoy::start(&bootstrap, workers).unwrap();
     let address = envoy.listener("demo").unwrap();
     let admin = envoy.admin();
     let memory = || admin.memory().unwrap();
@@ -63,7 +67,10 @@ fn made_up_keys_take_no_more_memory_than_the_table() {
 
     let first = keys(address, FIRST, 2 * FIRST);
     let (filled, counted) = (memory(), series());
-    println!("{first} of {FIRST} keys went through; {} bytes more", filled.saturating_sub(begin));
+    println!(
+        "{workers} workers: {first} of {FIRST} keys went through; {} bytes more",
+        filled.saturating_sub(begin)
+    );
     assert!(filled < begin + TABLE, "{begin}, then {filled}");
 
     let more = keys(address, 2 * FIRST, 2 * FIRST + all - FIRST);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use integration::discovered::Discovered;
 use integration::{Bootstrap, Client, Envoy, Plugin, Request, Upstream, poll};
@@ -160,6 +161,44 @@ fn a_limit_raised_in_mid_flood_gives_the_difference() {
     for workers in WORKERS {
         let limits = [LIMIT, LIMIT + 20, LIMIT + 20, LIMIT + 50];
         assert_eq!(pushed(&limits, LIMIT + 50, workers), LIMIT + 50, "{workers} workers");
+    }
+}
+
+#[test]
+fn tokens_that_were_used_stay_used_when_a_push_changes_how_fast_they_come_back() {
+    const TOKENS: usize = 100;
+    for workers in WORKERS {
+        let upstream = Upstream::start("v1").unwrap();
+        let plugin = |limit: &str| {
+            let rule =
+                json!({"name": "exact", "key": [{"header": "x-api-key"}], "limits": [limit]});
+            Plugin::shipped("ratelimit", &json!({"rules": [rule]}))
+        };
+        let mut envoy =
+            Discovered::start_with(&plugin("100/min"), upstream.address(), workers).unwrap();
+        let begin = Instant::now();
+        let flood = Flood::upon(envoy.envoy().listener("demo").unwrap());
+        let used = || (flood.admitted() >= TOKENS).then_some(());
+        poll::until(poll::DEADLINE, "the limit to be used up", used).unwrap();
+        // What came back by the minute until every worker has the next configuration, a second later at most.
+        let by_minute = |time: Duration| time.as_millis() as usize / 600 + 3;
+        assert!(envoy.push(&plugin("100/h")).unwrap().accepted);
+        let mut most = TOKENS + by_minute(begin.elapsed());
+        let pushed = Instant::now();
+        let waited = || (pushed.elapsed() > Duration::from_secs(3)).then_some(());
+        poll::until(poll::DEADLINE, "three seconds", waited).unwrap();
+        let by_hour = flood.admitted();
+        assert!(by_hour <= most, "{by_hour} of {most}, {workers} workers");
+        // Nor does going back give any of them back.
+        let back = Instant::now();
+        assert!(envoy.push(&plugin("100/min")).unwrap().accepted);
+        let more = || (flood.admitted() > by_hour).then_some(());
+        poll::until(poll::DEADLINE, "a token of the minute", more).unwrap();
+        most = by_hour + by_minute(back.elapsed());
+        let admitted = flood.stop();
+        assert!(admitted <= most, "{admitted} of {most}, {workers} workers");
+        println!("{by_hour}, then {admitted}, with {workers} workers in {:?}", begin.elapsed());
+        assert_eq!(upstream.requests(), admitted as u64);
     }
 }
 

@@ -6,7 +6,7 @@ use filter_core::metrics::{Family, InvalidMetric, LabelValue};
 use filter_core::{Attribute, Count, Metrics, Ports, Rule, View};
 
 use crate::assign::{Assignment, Place, Why};
-use crate::config::{Overrides, Rollout};
+use crate::config::{Mode, Overrides, Rollout};
 use crate::guard::ending::Protocol;
 use crate::guard::{Gate, Guard, Moment};
 use crate::ways::{self, Way, Went};
@@ -97,7 +97,10 @@ impl Watch {
         rollout: &Rollout,
         metrics: &mut Metrics,
     ) -> Result<Option<Self>, InvalidMetric> {
-        let Some(terms) = &rollout.watched else { return Ok(None) };
+        // In shadow nobody goes where it says.
+        let Some(terms) = rollout.watched.as_ref().filter(|_| rollout.mode == Mode::Enforce) else {
+            return Ok(None);
+        };
         let names = terms.names.clone();
         let place = |variant: &Rule| names.iter().position(|name| name == variant.as_str());
         let places = rollout.variants.iter().filter_map(place).collect();
@@ -143,10 +146,12 @@ impl Watch {
         if standing == Standing::Unwatched {
             return None;
         }
-        let decided = self.guard.as_ref().map(|guard| guard.now(ports));
+        // Who passes whatever the guard says tells it nothing either.
+        let guard = self.guard.as_ref().filter(|_| standing != Standing::Forced);
+        let decided = guard.map(|guard| guard.now(ports));
         let delegated = self.places.is_empty();
         if standing == Standing::ByWeight
-            && let Some(guard) = &self.guard
+            && let Some(guard) = guard
         {
             let gate = match self.version(got.variant) {
                 _ if delegated => guard.strictest(),

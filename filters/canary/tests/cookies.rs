@@ -90,6 +90,27 @@ fn an_unknown_user_is_given_an_id_and_known_by_it() {
 }
 
 #[test]
+fn whoever_signs_in_keeps_what_they_had_by_their_anonymous_id() {
+    let shared = format!(r#"{KEYS},"anonymousCookie":{{"name":"aid"}}"#);
+    let sticky = |weight: u32| {
+        let fields = format!(
+            r#""stickyCookie":{{"name":"had"}},"key":[{{"header":"x-user"}},{{"anonymousCookie":{{}}}}],"variants":[{{"name":"v2","weight":{weight}}}]"#
+        );
+        document(&shared, &fields)
+    };
+    let cookies = ask(&sticky(100), &[]).cookies();
+    let [had, id] = &cookies[..] else { panic!("{cookies:?}") };
+    let both = format!("{}; {}", pair(had), pair(id));
+    let known = ask(&sticky(0), &[("x-user", "alice"), ("cookie", &both)]);
+    assert_eq!(known.evidence, ["sticky:checkout"]);
+    let given = known.cookies();
+    let later = ask(&sticky(0), &[("x-user", "alice"), ("cookie", pair(&given[0]))]);
+    assert_eq!(later.evidence, ["sticky:checkout"], "the cookie is for the new key now");
+    let without = ask(&sticky(0), &[("x-user", "alice"), ("cookie", pair(had))]);
+    assert_eq!(without.evidence, ["stable:checkout"], "who does not show the id does not have it");
+}
+
+#[test]
 fn in_shadow_nobody_is_given_an_id() {
     let fields =
         r#""mode":"shadow","key":[{"anonymousCookie":{}}],"variants":[{"name":"v2","weight":1}]"#;

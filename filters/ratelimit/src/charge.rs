@@ -4,18 +4,14 @@ use std::rc::Rc;
 
 use filter_core::cells::{Cells, Stored, Unavailable, Version};
 
+use crate::debt::Debt;
 use crate::gcra::TICKS_PER_SECOND;
-use crate::limit::{Limits, Tats, Verdict};
+use crate::limit::{Debts, Limits, Verdict};
 use crate::slot::{Seat, Slot};
 use crate::table::Place;
 
 /// How often a change of a cell is tried before others are let go first.
 pub(crate) const ATTEMPTS: u32 = 32;
-
-/// How much further ahead than a bucket's whole burst a TAT may be and still be believed. Workers read the clock and
-/// then write, so a true one is ahead by as long as a worker sleeps in between. What is further ahead was left by a
-/// larger limit of the same name, and is cut to an empty bucket.
-pub(crate) const SLACK: u64 = 60 * TICKS_PER_SECOND;
 
 /// Why nothing could be decided. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +35,6 @@ pub(crate) struct Claim {
     pub(crate) place: Place,
     pub(crate) cost: u64,
     pub(crate) now: u64,
-    /// How far a debt may be ahead of an empty bucket and be believed.
-    pub(crate) slack: u64,
 }
 
 /// What a rule says to a key, as of what its cell held when it was read.
@@ -56,41 +50,39 @@ pub(crate) struct Quote {
 impl Quote {
     /// Asks the store.
     pub(crate) fn ask(claim: Claim, cells: &dyn Cells) -> Result<Self, Unavailable> {
-        let Claim { limits, place, cost, now, slack } = &claim;
-        let (cost, now, slack) = (*cost, *now, *slack);
+        let Claim { limits, place, cost, now } = &claim;
         let held = cells.load(&place.cell)?;
         let version = held.as_ref().map(|cell| cell.version);
-        let mut slot = Slot::parse(limits.layout(), held.map(|cell| cell.value));
+        let mut slot = Slot::parse(limits.layout(), held.map(|cell| cell.value), *now);
         let mut seat = slot.seat(place.fingerprint);
-        // A host without a clock says zero; whoever knows no time forgives nothing.
-        if now > 0 {
-            let mut tats = seat.tats;
-            if limits.cut(&mut tats, now, slack) && seat.own {
-                slot.write(place.fingerprint, &seat, &tats);
-                // Whoever wins here has cut it too. This request is refused either way.
+        let verdict = limits.decide(&seat.debts, *now, *cost);
+        if matches!(verdict, Verdict::Refuse { .. }) && seat.own && *now > 0 {
+            let debts = limits.reckoned(&seat.debts, *now);
+            // From now on tokens come back by this limit. Whoever wins here has written the same.
+            if debts != seat.debts {
+                slot.write(place.fingerprint, &seat, &debts, *now);
                 let _ = cells.store(&place.cell, slot.as_bytes(), version)?;
+                seat.debts = debts;
             }
-            seat.tats = tats;
         }
-        let verdict = limits.decide(&seat.tats, now, cost);
         Ok(Self { claim, slot, version, seat, verdict })
     }
 
     /// What a rule says to a key that is known to owe at least so much: only ever a refusal.
-    pub(crate) fn recalled(claim: &Claim, tats: Tats) -> Option<Self> {
-        let verdict = claim.limits.decide(&tats, claim.now, claim.cost);
-        let slot = Slot::parse(claim.limits.layout(), None);
+    pub(crate) fn recalled(claim: &Claim, debts: Debts) -> Option<Self> {
+        let verdict = claim.limits.decide(&debts, claim.now, claim.cost);
+        let slot = Slot::parse(claim.limits.layout(), None, claim.now);
         let mut seat = slot.seat(claim.place.fingerprint);
-        seat.tats = tats;
+        seat.debts = debts;
         let refused = matches!(verdict, Verdict::Refuse { .. });
         refused.then(|| Self { claim: claim.clone(), slot, version: None, seat, verdict })
     }
 
     /// What the key would owe if it is charged, or owes if it is refused.
-    pub(crate) fn tats(&self) -> &Tats {
+    pub(crate) fn debts(&self) -> &Debts {
         match &self.verdict {
-            Verdict::Admit { tats, .. } => tats,
-            Verdict::Refuse { .. } => &self.seat.tats,
+            Verdict::Admit { debts, .. } => debts,
+            Verdict::Refuse { .. } => &self.seat.debts,
         }
     }
 
@@ -118,14 +110,14 @@ impl Quote {
     ) -> Result<Result<Receipt, Box<Self>>, Trouble> {
         let Place { cell, fingerprint } = self.claim.place;
         for _ in 0..ATTEMPTS {
-            let Verdict::Admit { tats, remaining, .. } = self.verdict else {
+            let Verdict::Admit { debts, remaining, .. } = self.verdict else {
                 return Ok(Err(Box::new(self)));
             };
             let evicted = self.slot.evicts(&self.seat, self.claim.now);
-            self.slot.write(fingerprint, &self.seat, &tats);
+            self.slot.write(fingerprint, &self.seat, &debts, self.claim.now);
             match cells.store(&cell, self.slot.as_bytes(), self.version)? {
                 Stored::Swapped => {
-                    return Ok(Ok(Receipt { claim: self.claim, tats, remaining, evicted }));
+                    return Ok(Ok(Receipt { claim: self.claim, debts, remaining, evicted }));
                 }
                 Stored::Conflict => self = Self::ask(self.claim, cells)?,
             }
@@ -136,15 +128,15 @@ impl Quote {
     /// Bars a key that was refused, where the rule has a penalty, and tells what it is told then. One attempt: if
     /// others wrote in between, one of the next refusals will do it.
     pub(crate) fn bar(&mut self, cells: &dyn Cells) -> Result<(), Unavailable> {
-        let mut tats = self.seat.tats;
-        if self.wait().is_none() || self.claim.limits.bar(&mut tats, self.claim.now).is_none() {
+        let mut debts = self.seat.debts;
+        if self.wait().is_none() || self.claim.limits.bar(&mut debts, self.claim.now).is_none() {
             return Ok(());
         }
         let Place { cell, fingerprint } = self.claim.place;
-        self.slot.write(fingerprint, &self.seat, &tats);
+        self.slot.write(fingerprint, &self.seat, &debts, self.claim.now);
         if cells.store(&cell, self.slot.as_bytes(), self.version)? == Stored::Swapped {
-            self.seat.tats = tats;
-            self.verdict = self.claim.limits.decide(&tats, self.claim.now, self.claim.cost);
+            self.seat.debts = debts;
+            self.verdict = self.claim.limits.decide(&debts, self.claim.now, self.claim.cost);
         }
         Ok(())
     }
@@ -155,7 +147,7 @@ impl Quote {
 pub(crate) struct Receipt {
     pub(crate) claim: Claim,
     /// What the key owed with it.
-    pub(crate) tats: Tats,
+    pub(crate) debts: Debts,
     /// The whole tokens that were left.
     pub(crate) remaining: u64,
     /// Whether another key, which still owed something, lost its place to this one.
@@ -170,24 +162,26 @@ impl Receipt {
         let Claim { limits, place, .. } = &self.claim;
         for _ in 0..ATTEMPTS {
             let Ok(Some(cell)) = cells.load(&place.cell) else { return };
-            let mut slot = Slot::parse(limits.layout(), Some(cell.value));
+            let as_of = now.unwrap_or(self.claim.now);
+            let mut slot = Slot::parse(limits.layout(), Some(cell.value), as_of);
             let seat = slot.seat(place.fingerprint);
             if !seat.own {
                 return;
             }
-            let least = slot.least(place.fingerprint);
-            let mut tats = seat.tats;
-            let sides = tats.iter_mut().zip(&self.tats).zip(least);
-            for (window, ((tat, charged), least)) in limits.windows().iter().zip(sides) {
-                let amount = window.gcra.charge(cost).unwrap_or(0);
-                let sure = now.map_or(0, |now| charged.saturating_sub(now));
-                let amount = if tat == charged { amount } else { amount.min(sure) };
-                *tat = tat.saturating_sub(amount).max(least).min(*tat);
+            let mut debts = seat.debts;
+            let pairs = debts.iter_mut().zip(&self.debts).take(limits.windows().len());
+            for (debt, charged) in pairs {
+                // In tokens as the cell has them: another configuration may have charged since.
+                let amount = debt.token.saturating_mul(cost);
+                let sure = |now| charged.reckoned(debt.token, now).saturating_sub(now);
+                let sure = now.map_or(0, sure);
+                let amount = if debt == charged { amount } else { amount.min(sure) };
+                debt.tat = debt.tat.saturating_sub(amount);
             }
-            if tats == seat.tats {
+            if debts == seat.debts {
                 return;
             }
-            slot.write(place.fingerprint, &seat, &tats);
+            slot.write(place.fingerprint, &seat, &debts, as_of);
             match cells.store(&place.cell, slot.as_bytes(), Some(cell.version)) {
                 Ok(Stored::Conflict) => {}
                 Ok(Stored::Swapped) | Err(Unavailable) => return,
@@ -196,25 +190,28 @@ impl Receipt {
     }
 
     /// Charges `cost` on top, whether there are tokens for it or not. A key comes to owe one more full bucket at most.
-    /// False if it could not be charged.
+    /// What cannot be charged is lost: the response is on its way. Tells whether another key lost its place to this one.
     pub(crate) fn charge_more(&self, cost: u64, now: u64, cells: &dyn Cells) -> bool {
         let Claim { limits, place, .. } = &self.claim;
         for _ in 0..ATTEMPTS {
             let Ok(held) = cells.load(&place.cell) else { return false };
             let version = held.as_ref().map(|cell| cell.version);
-            let mut slot = Slot::parse(limits.layout(), held.map(|cell| cell.value));
+            let mut slot = Slot::parse(limits.layout(), held.map(|cell| cell.value), now);
             let seat = slot.seat(place.fingerprint);
-            let mut tats = seat.tats;
-            for (window, tat) in limits.windows().iter().zip(&mut tats) {
-                let charge = window.gcra.charge(cost).unwrap_or(u64::MAX);
-                let most = window.gcra.empty(window.gcra.empty(now));
-                let new = (*tat).max(now).saturating_add(charge).min(most);
-                *tat = new.max(*tat);
+            let mut debts = seat.debts;
+            for (window, debt) in limits.windows().iter().zip(&mut debts) {
+                // In tokens as the cell has them: the configuration may have changed since the request came.
+                let token = if debt.owed(now) > 0 { debt.token } else { window.gcra.token() };
+                let most = token.saturating_mul(window.burst).saturating_mul(2);
+                let charged = debt.tat.max(now).saturating_add(token.saturating_mul(cost));
+                let tat = charged.min(now.saturating_add(most)).max(debt.tat);
+                *debt = Debt { tat, token };
             }
-            slot.write(place.fingerprint, &seat, &tats);
+            let evicted = slot.evicts(&seat, now);
+            slot.write(place.fingerprint, &seat, &debts, now);
             match cells.store(&place.cell, slot.as_bytes(), version) {
                 Ok(Stored::Conflict) => {}
-                Ok(Stored::Swapped) => return true,
+                Ok(Stored::Swapped) => return evicted,
                 Err(Unavailable) => return false,
             }
         }

@@ -6,12 +6,15 @@ use filter_core::matching::Facts;
 use filter_core::ports::Ports;
 use filter_core::{Cells, View};
 
-use crate::charge::{Claim, Quote, Receipt, Trouble};
+use crate::charge::{self, Claim, Trouble};
 use crate::config::{Config, Contended};
+use crate::in_flight;
 use crate::key::Subject;
 use crate::memory::Memory;
+use crate::quote::{Quote, Receipt};
 use crate::reason::Why;
 use crate::seed::Seed;
+use crate::terms::Terms;
 
 /// What decides, and what it keeps from one request to the next.
 pub(crate) struct Judge {
@@ -19,8 +22,6 @@ pub(crate) struct Judge {
     memory: Memory,
     /// Read from the cells once, then kept.
     seed: OnceCell<Seed>,
-    /// Whether the response may correct what a request costs.
-    pub(crate) settles: bool,
     /// Whether debts only ever grow: nothing is given back.
     only_grows: bool,
 }
@@ -36,8 +37,10 @@ pub(crate) struct Ruling {
     pub(crate) shadows: Vec<(usize, Receipt)>,
     /// The rules that would have refused it, were they enforced.
     pub(crate) shadow_limited: Vec<usize>,
-    /// The rules that did not come to count it, and let it through.
-    pub(crate) uncounted: Vec<usize>,
+    /// The rules that did not come to count it, why not, and let it through.
+    pub(crate) uncounted: Vec<(usize, Why)>,
+    /// The rules in whose tables others lost their place to it.
+    evicting: Vec<usize>,
     /// What enforced rules said, when it was refused.
     pub(crate) quotes: Vec<(usize, Quote)>,
 }
@@ -50,25 +53,45 @@ pub(crate) struct Refused {
     pub(crate) wait: Option<u64>,
 }
 
-impl Refused {
-    fn limited(rule: usize, wait: u64) -> Self {
-        Self { rule, why: Why::Limited, wait: Some(wait) }
+impl Ruling {
+    /// What the rules are to count of places that were lost.
+    pub(crate) fn evictions(&self) -> impl Iterator<Item = (usize, Why)> {
+        self.evicting.iter().map(|rule| (*rule, Why::Evicted))
     }
 
-    fn trouble(rule: usize, trouble: impl Into<Trouble>) -> Self {
-        let why = match trouble.into() {
-            Trouble::Contended => Why::Contended,
-            Trouble::Unavailable => Why::Unavailable,
-        };
-        Self { rule, why, wait: Some(0) }
+    fn note(&mut self, index: usize, receipt: &Receipt) {
+        if receipt.evicted() {
+            self.evicting.push(index);
+        }
+    }
+}
+
+impl Refused {
+    fn by(rule: usize, quote: &Quote) -> Self {
+        Self { rule, why: quote.why(), wait: Some(quote.wait().unwrap_or(0)) }
+    }
+
+    fn trouble(rule: usize, trouble: Trouble) -> Self {
+        Self { rule, why: trouble.into(), wait: Some(0) }
+    }
+}
+
+impl From<Trouble> for Why {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Contended => Self::Contended,
+            Trouble::Unavailable => Self::Unavailable,
+        }
     }
 }
 
 impl Judge {
     pub(crate) fn new(config: Config) -> Self {
-        let settles = config.rules.iter().any(|rule| rule.settle.is_some());
-        let only_grows = config.rules.len() == 1 && !settles;
-        Self { config, memory: Memory::default(), seed: OnceCell::new(), settles, only_grows }
+        let settles = config.rules.iter().any(|rule| rule.settle().is_some());
+        // By a limit that is brought along, tokens may come back sooner than by the one that refused.
+        let varies = config.rules.iter().any(|rule| rule.limit_from.is_some());
+        let only_grows = config.rules.len() == 1 && !settles && !varies;
+        Self { config, memory: Memory::default(), seed: OnceCell::new(), only_grows }
     }
 
     /// Decides on a request, and charges it.
@@ -78,9 +101,9 @@ impl Judge {
             ruling.refused = Some(refused);
             return ruling;
         }
-        let waits = ruling.quotes.iter().filter_map(|(rule, quote)| Some((*rule, quote.wait()?)));
-        if let Some((rule, wait)) = waits.rev().max_by_key(|(_, wait)| *wait) {
-            ruling.refused = Some(Refused::limited(rule, wait));
+        let refusing = ruling.quotes.iter().filter(|(_, quote)| quote.wait().is_some());
+        if let Some((rule, quote)) = refusing.rev().max_by_key(|(_, quote)| quote.wait()) {
+            ruling.refused = Some(Refused::by(*rule, quote));
             return ruling;
         }
         if let Err(refused) = self.charge(ports, &mut ruling) {
@@ -115,13 +138,24 @@ impl Judge {
                     return Err(Refused { rule: index, why: Why::MissingKey, wait: None });
                 }
             };
-            let Some((limits, cost)) = rule.terms(&facts, self.config.replicas) else { continue };
+            let Some(terms) = rule.terms(&facts, self.config.replicas) else { continue };
             let place = rule.table.place(key);
-            let claim = Claim { limits, place, cost, now, slack: rule.slack };
-            let quote = match self.ask(claim, ports.cells) {
+            let quote = match terms {
+                Terms::Rate { limits, cost } => {
+                    self.ask(Claim { limits, place, cost, now }, ports.cells)
+                }
+                Terms::InFlight { fleet, most } => {
+                    in_flight::Quote::ask(in_flight::Claim { fleet, place, most, now }, ports.cells)
+                        .map(Quote::from)
+                }
+            };
+            let quote = match quote {
                 Ok(quote) => quote,
                 // Whoever only watches breaks nothing.
-                Err(_) if rule.enforced == 0 => continue,
+                Err(error) if rule.enforced == 0 => {
+                    ruling.uncounted.push((index, error.into()));
+                    continue;
+                }
                 Err(error) => return Err(trouble(error)),
             };
             if quote.wait().is_some() && !rule.is_enforced(ports) {
@@ -136,16 +170,16 @@ impl Judge {
     /// What a rule says to a key: from memory if the key is known to owe too much, else from the store.
     fn ask(&self, claim: Claim, cells: &dyn Cells) -> Result<Quote, Trouble> {
         let known = self.memory.recall(&claim.place, claim.now);
-        if let Some(quote) = known.and_then(|tats| Quote::recalled(&claim, tats)) {
-            return Ok(quote);
+        if let Some(quote) = known.and_then(|debts| charge::Quote::recalled(&claim, debts)) {
+            return Ok(quote.into());
         }
-        let mut quote = Quote::ask(claim, cells)?;
+        let mut quote = charge::Quote::ask(claim, cells)?;
         if quote.wait().is_some() {
             quote.bar(cells)?;
             let Claim { place, now, .. } = quote.claim;
-            self.memory.keep(place, *quote.tats(), now, self.only_grows);
+            self.memory.keep(place, *quote.debts(), now, self.only_grows);
         }
-        Ok(quote)
+        Ok(quote.into())
     }
 
     /// Charges every rule, or none: the one with the fewest tokens left first, since that is where another worker may
@@ -157,20 +191,24 @@ impl Judge {
         for (index, quote) in quotes {
             if watched(index) {
                 match quote.charge(ports.cells) {
-                    Ok(Ok(receipt)) => ruling.shadows.push((index, receipt)),
+                    Ok(Ok(receipt)) => {
+                        ruling.note(index, &receipt);
+                        ruling.shadows.push((index, receipt));
+                    }
                     Ok(Err(_)) => ruling.shadow_limited.push(index),
-                    Err(_) => ruling.uncounted.push(index),
+                    Err(trouble) => ruling.uncounted.push((index, trouble.into())),
                 }
                 continue;
             }
             let refused = match quote.charge(ports.cells) {
                 Ok(Ok(receipt)) => {
+                    ruling.note(index, &receipt);
                     ruling.receipts.push((index, receipt));
                     continue;
                 }
                 Ok(Err(quote)) if self.config.is_enforced(index, ports) => {
-                    let refused = Refused::limited(index, quote.wait().unwrap_or(0));
-                    ruling.quotes.push((index, *quote));
+                    let refused = Refused::by(index, &quote);
+                    ruling.quotes.push((index, quote));
                     refused
                 }
                 Ok(Err(_)) => {
@@ -178,7 +216,7 @@ impl Judge {
                     continue;
                 }
                 Err(Trouble::Contended) if self.config.lets_contended_through(index) => {
-                    ruling.uncounted.push(index);
+                    ruling.uncounted.push((index, Why::Contended));
                     continue;
                 }
                 Err(trouble) => Refused::trouble(index, trouble),
@@ -186,10 +224,8 @@ impl Judge {
             let charged = std::mem::take(&mut ruling.receipts);
             if !charged.is_empty() {
                 let now = self.now(ports);
-                let mut all = charged.into_iter().rev();
-                all.by_ref().for_each(|(_, receipt)| {
-                    receipt.give_back(receipt.claim.cost, now, ports.cells);
-                });
+                let all = charged.into_iter().rev();
+                all.for_each(|(_, receipt)| receipt.take_back(now, ports.cells));
             }
             return Err(refused);
         }

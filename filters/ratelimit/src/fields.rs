@@ -2,60 +2,95 @@
 //! draft-ietf-httpapi-ratelimit-headers-10, and the three `X-RateLimit-*` of draft-polli-ratelimit-headers-03 as Envoy
 //! writes them. When the draft changes, this file does.
 
+use std::rc::Rc;
+
 use filter_core::outcome::Edit;
 use filter_core::{HeaderName, Headers, Rule};
 
-use crate::charge::seconds;
+use crate::charge::{Claim, seconds};
 use crate::config::LimitHeaders;
-use crate::limit::{Limits, Tats, Window};
+use crate::debt::Debt;
+use crate::limit::{Debts, Limits, Window};
 
 /// What one rule has left for the client.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub(crate) rule: Rule,
-    pub(crate) limits: std::rc::Rc<Limits>,
-    pub(crate) tats: Tats,
-    pub(crate) now: u64,
+    pub(crate) state: State,
 }
 
-/// One window as a client is told of it.
-struct Told<'a> {
+/// How much is left.
+#[derive(Clone, Debug)]
+pub(crate) enum State {
+    /// Of tokens, in each window.
+    Rate { limits: Rc<Limits>, debts: Debts, now: u64 },
+    /// Of requests at the same time.
+    InFlight { most: u64, left: u64 },
+}
+
+impl State {
+    /// What is left when a key owes so much.
+    pub(crate) fn rate(claim: &Claim, debts: Debts) -> Self {
+        Self::Rate { limits: Rc::clone(&claim.limits), debts, now: claim.now }
+    }
+}
+
+/// One window, or one limit of requests at the same time, as a client is told of it.
+struct Told {
     name: String,
-    window: &'a Window,
-    /// Whole tokens.
+    /// How many there are at most.
+    quota: u64,
+    /// In how many seconds they come back; none if they do when requests end.
+    window: Option<u64>,
+    /// How many are left.
     left: u64,
-    /// Seconds until there is one more; none if there are all.
+    /// Seconds until there is one more; none if there are all, or nobody knows.
     next: Option<u64>,
 }
 
 impl Standing {
-    fn told(&self) -> impl Iterator<Item = Told<'_>> {
-        let windows = self.limits.windows();
-        windows.iter().zip(&self.tats).map(move |(window, tat)| {
-            let (left, next) = window.left(*tat, self.now);
-            // One rule, one policy; of several windows, each is one.
-            let name = match windows {
-                [_] => self.rule.to_string(),
-                _ => format!("{}/{}s", self.rule, window.seconds()),
-            };
-            Told { name, window, left, next: next.map(seconds) }
-        })
+    fn told(&self) -> Vec<Told> {
+        match &self.state {
+            State::Rate { limits, debts, now } => {
+                let windows = limits.windows();
+                let one = |(window, debt): (&Window, &Debt)| {
+                    let (left, next) = window.left(debt, *now);
+                    // One rule, one policy; of several windows, each is one.
+                    let name = match windows {
+                        [_] => self.rule.to_string(),
+                        _ => format!("{}/{}s", self.rule, window.seconds()),
+                    };
+                    let (quota, window) = (window.burst, Some(window.seconds()));
+                    Told { name, quota, window, left, next: next.map(seconds) }
+                };
+                windows.iter().zip(debts).map(one).collect()
+            }
+            State::InFlight { most, left } => {
+                let name = self.rule.to_string();
+                vec![Told { name, quota: *most, window: None, left: *left, next: None }]
+            }
+        }
     }
 }
 
 /// The fields of these standings, by name: none without any.
 pub(crate) fn fields(kind: LimitHeaders, standings: &[Standing]) -> Vec<(HeaderName, String)> {
-    let told: Vec<Told<'_>> = standings.iter().flat_map(Standing::told).collect();
-    // The tightest: of those with the fewest tokens left, the one that waits longest.
-    let tightest = told.iter().min_by_key(|told| (told.left, std::cmp::Reverse(told.next)));
-    let Some(tightest) = tightest else { return Vec::new() };
+    let told: Vec<Told> = standings.iter().flat_map(Standing::told).collect();
+    if told.is_empty() {
+        return Vec::new();
+    }
     let mut fields = Vec::with_capacity(5);
     if matches!(kind, LimitHeaders::Ietf | LimitHeaders::Both) {
         fields.push((POLICY, list(&told, policy)));
         fields.push((LIMIT, list(&told, limit)));
     }
-    if matches!(kind, LimitHeaders::XRateLimit | LimitHeaders::Both) {
-        fields.push((X_LIMIT, tightest.window.burst.to_string()));
+    // The tightest: of those with the fewest tokens left, the one that waits longest. These fields know only rates.
+    let rates = told.iter().filter(|told| told.window.is_some());
+    let tightest = rates.min_by_key(|told| (told.left, std::cmp::Reverse(told.next)));
+    if matches!(kind, LimitHeaders::XRateLimit | LimitHeaders::Both)
+        && let Some(tightest) = tightest
+    {
+        fields.push((X_LIMIT, tightest.quota.to_string()));
         fields.push((X_REMAINING, tightest.left.to_string()));
         fields.push((X_RESET, tightest.next.unwrap_or(0).to_string()));
     }
@@ -69,16 +104,19 @@ const X_REMAINING: &str = "x-ratelimit-remaining";
 const X_RESET: &str = "x-ratelimit-reset";
 
 /// The names of rules need no escapes in a String (RFC 9651 §3.3.3).
-fn policy(told: &Told<'_>) -> String {
-    format!("\"{}\";q={};w={}", told.name, told.window.burst, told.window.seconds())
+fn policy(told: &Told) -> String {
+    match told.window {
+        Some(seconds) => format!("\"{}\";q={};w={seconds}", told.name, told.quota),
+        None => format!("\"{}\";q={};qu=\"concurrent-requests\"", told.name, told.quota),
+    }
 }
 
-fn limit(told: &Told<'_>) -> String {
+fn limit(told: &Told) -> String {
     let next = told.next.map(|next| format!(";t={next}")).unwrap_or_default();
     format!("\"{}\";r={}{next}", told.name, told.left)
 }
 
-fn list(told: &[Told<'_>], item: fn(&Told<'_>) -> String) -> String {
+fn list(told: &[Told], item: fn(&Told) -> String) -> String {
     told.iter().map(item).collect::<Vec<_>>().join(", ")
 }
 
@@ -116,9 +154,12 @@ mod tests {
             Window::bucket(*burst, *burst, Duration::from_secs(*seconds)).unwrap()
         };
         let limits = Limits::new(&windows.iter().map(window).collect::<Vec<_>>()).unwrap();
-        let mut tats = Tats::default();
-        tats.iter_mut().zip(debts).for_each(|(tat, debt)| *tat = 7 + debt * TICKS_PER_SECOND);
-        Standing { rule: Rule::parse(rule).unwrap(), limits: limits.into(), tats, now: 7 }
+        let mut all = Debts::default();
+        for ((to, debt), window) in all.iter_mut().zip(debts).zip(limits.windows()) {
+            *to = Debt { tat: 7 + debt * TICKS_PER_SECOND, token: window.gcra.token() };
+        }
+        let state = State::Rate { limits: limits.into(), debts: all, now: 7 };
+        Standing { rule: Rule::parse(rule).unwrap(), state }
     }
 
     fn text(kind: LimitHeaders, standings: &[Standing]) -> String {
@@ -158,6 +199,50 @@ mod tests {
              ratelimit: \"a/10s\";r=0;t=1, \"a/3600s\";r=90;t=36, \"b\";r=2\n\
              x-ratelimit-limit: 10\nx-ratelimit-remaining: 0\nx-ratelimit-reset: 1\n"
         );
+    }
+
+    #[test]
+    fn requests_at_the_same_time_are_a_policy_of_their_own_unit() {
+        let rule = Rule::parse("reports").unwrap();
+        let reports = Standing { rule, state: State::InFlight { most: 4, left: 1 } };
+        assert_eq!(
+            text(LimitHeaders::Both, &[standing("a", &[(5, 60)], &[13]), reports.clone()]),
+            "ratelimit-policy: \"a\";q=5;w=60, \"reports\";q=4;qu=\"concurrent-requests\"\n\
+             ratelimit: \"a\";r=3;t=1, \"reports\";r=1\n\
+             x-ratelimit-limit: 5\nx-ratelimit-remaining: 3\nx-ratelimit-reset: 1\n"
+        );
+        assert_eq!(text(LimitHeaders::XRateLimit, &[reports]), "");
+    }
+
+    /// The examples of the draft that keep to it.
+    #[test]
+    fn what_the_draft_writes_stays_as_it_is_before_ours() {
+        let policies = [
+            "\"burst\";q=100;w=60,\"daily\";q=1000;w=86400",
+            "\"permin\";q=50;w=60,\"perhr\";q=1000;w=3600",
+            "\"peruser\";q=100;w=60;pk=:cHsdsRa894==:",
+            "\"peruser\";q=65535;qu=\"content-bytes\";w=10;pk=:sdfjLJUOUH==:",
+            "\"hour\";q=1000;w=3600, \"day\";q=5000;w=86400",
+        ];
+        let limits = [
+            "\"default\";r=50;t=30",
+            "\"default\";r=999;pk=:dHJpYWwxMjEzMjM=:",
+            "\"day\";r=100;t=36000",
+            "\"problemPolicy\";r=0;t=10",
+        ];
+        let ours = [(POLICY, "\"a\";q=5;w=60"), (LIMIT, "\"a\";r=3;t=1")];
+        for ((name, own), theirs) in [(ours[0], &policies[..]), (ours[1], &limits[..])] {
+            for theirs in theirs {
+                let map = HeaderMap::from_pairs([(name, *theirs)]);
+                let fields = fields(LimitHeaders::Ietf, &[standing("a", &[(5, 60)], &[13])]);
+                let edits = merged(fields, Headers::new(&map, &[]));
+                let expected = format!("{theirs}, {own}").into_bytes();
+                assert!(
+                    edits.contains(&Edit::Set(HeaderName::literal(name), expected)),
+                    "{edits:?}"
+                );
+            }
+        }
     }
 
     #[test]

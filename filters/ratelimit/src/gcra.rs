@@ -99,6 +99,12 @@ impl Gcra {
         }
     }
 
+    /// The time that one token takes to come back, in ticks.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.interval
+    }
+
     /// What `cost` tokens are in ticks.
     #[must_use]
     pub fn charge(&self, cost: u64) -> Option<u64> {

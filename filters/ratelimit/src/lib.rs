@@ -5,20 +5,25 @@
 //! in a flood the store is not even read: each worker remembers whom it refused. If another worker takes the last token
 //! in between, the charges made so far are given back.
 //!
-//! In reading order: [`gcra`] is the algorithm, [`limit`] several of it on one key, [`slot`] and [`table`] where its
+//! In reading order: [`gcra`] is the algorithm, [`debt`] what it leaves, [`limit`] several of it on one key, [`slot`] and [`table`] where its
 //! numbers are kept, and [`seed`] what places them there; `charge` reads, decides and swaps; `memory` spares reading;
+//! `in_flight` and `leases` are the same for requests at the same time, and `quote` is either of the two;
 //! `key` says whose bucket, `terms` which limits and how much; `decide` plays one request, `settle` corrects its cost by the response, `answer` and
 //! `fields` tell the client; `config` parses.
 
 mod answer;
 mod charge;
 mod config;
+pub mod debt;
 mod decide;
 mod fields;
 pub mod gcra;
+mod in_flight;
 mod key;
+mod leases;
 pub mod limit;
 mod memory;
+mod quote;
 mod reason;
 pub mod seed;
 mod settle;
@@ -26,16 +31,20 @@ pub mod slot;
 pub mod table;
 mod terms;
 
+use std::time::Duration;
+
 use filter_core::matching::Condition;
 use filter_core::outcome::Edit;
 use filter_core::{
-    Attribute, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports, View,
+    Attribute, Chores, Count, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports,
+    View,
 };
 
-use charge::Receipt;
-use config::{LimitHeaders, LimitRule};
+use config::{LimitHeaders, LimitRule, Quota};
 use decide::{Judge, Refused, Ruling};
-use fields::Standing;
+use fields::{Standing, State};
+use in_flight::{Fleet, Lease};
+use quote::Receipt;
 use reason::Why;
 
 /// The ratelimit filter.
@@ -49,13 +58,15 @@ pub struct RateLimit {
 pub struct Memo {
     standings: Vec<Standing>,
     evidence: Option<Vec<u8>>,
-    charged: Vec<(usize, Receipt)>,
+    charged: Vec<(usize, charge::Receipt)>,
+    leases: Vec<Lease>,
 }
 
 impl Filter for RateLimit {
     const NAME: &'static str = "ratelimit";
 
-    const LATER: &'static [Phase] = &[Phase::Response];
+    // When it is logged, an exchange is over, and its places come back.
+    const LATER: &'static [Phase] = &[Phase::Response, Phase::Log];
 
     type Memo = Memo;
 
@@ -93,8 +104,11 @@ impl Filter for RateLimit {
     fn on_response(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         let mut outcome = Outcome::pass();
         for (index, receipt) in memo.charged.drain(..) {
-            if let Some(settle) = self.rules().get(index).and_then(|rule| rule.settle.as_ref()) {
-                settle.settle(&receipt, view.response(), || self.judge.now(ports), ports.cells);
+            if let Some(settle) = self.rules().get(index).and_then(LimitRule::settle) {
+                let now = || self.judge.now(ports);
+                if settle.settle(&receipt, view.response(), now, ports.cells) {
+                    outcome.counts.push(self.ledger.by(index, Why::Evicted).count());
+                }
             }
         }
         if !memo.standings.is_empty() {
@@ -108,9 +122,41 @@ impl Filter for RateLimit {
         }
         outcome
     }
+
+    fn on_log(&self, _: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
+        memo.leases.drain(..).for_each(|lease| lease.release(ports.cells));
+        Outcome::pass()
+    }
+
+    fn period(&self) -> Option<Duration> {
+        let shortest = self.fleets().map(|(_, fleet)| fleet.period()).min()?;
+        Some(Duration::from_nanos(shortest / 64))
+    }
+
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores {
+        let mut chores = Chores::default();
+        for (rule, fleet) in self.fleets() {
+            fleet.renew(|| self.judge.now(ports), ports.cells);
+            let expired = fleet.expired();
+            if let (1.., Count::Add(series, _)) =
+                (expired, self.ledger.by(rule, Why::Expired).count())
+            {
+                chores.counts.push(Count::Add(series, expired));
+            }
+        }
+        chores
+    }
 }
 
 impl RateLimit {
+    /// The rules on requests at the same time, and what this worker has in flight under each.
+    fn fleets(&self) -> impl Iterator<Item = (usize, &Fleet)> {
+        self.rules().iter().enumerate().filter_map(|(index, rule)| match &rule.quota {
+            Quota::Concurrency(concurrency) => Some((index, &*concurrency.fleet)),
+            Quota::Rate(_) => None,
+        })
+    }
+
     fn rules(&self) -> &[LimitRule] {
         &self.judge.config.rules
     }
@@ -118,35 +164,21 @@ impl RateLimit {
     /// Names the rule with the fewest tokens left, the first of those, and counts the others.
     fn admit(&self, ruling: &Ruling) -> Outcome {
         let fewest = |receipts: &[(usize, Receipt)]| {
-            let all = receipts.iter().map(|(rule, receipt)| (receipt.remaining, *rule));
-            all.min().map(|(_, rule)| rule)
+            let all = receipts.iter().map(|(rule, receipt)| (receipt.remaining(), *rule));
+            all.min().map(|(_, rule)| (rule, Why::Admitted))
         };
-        let mut named = fewest(&ruling.receipts);
-        let mut outcome = match (named, ruling.uncounted.first()) {
-            (Some(rule), _) => Outcome::because(self.ledger.by(rule, Why::Admitted)),
-            (None, Some(rule)) => {
-                named = Some(*rule);
-                Outcome::because(self.ledger.by(*rule, Why::Contended))
-            }
-            (None, None) => match fewest(&ruling.shadows) {
-                Some(rule) => {
-                    named = Some(rule);
-                    Outcome::because(self.ledger.by(rule, Why::Admitted))
-                }
-                None => Outcome::pass(),
-            },
+        let named = fewest(&ruling.receipts)
+            .or_else(|| ruling.uncounted.first().copied())
+            .or_else(|| fewest(&ruling.shadows));
+        let mut outcome = match named {
+            Some((rule, why)) => Outcome::because(self.ledger.by(rule, why)),
+            None => Outcome::pass(),
         };
-        for (rule, receipt) in ruling.receipts.iter().chain(&ruling.shadows) {
-            if Some(*rule) != named {
-                outcome.counts.push(self.ledger.by(*rule, Why::Admitted).count());
-            }
-            if receipt.evicted {
-                outcome.counts.push(self.ledger.by(*rule, Why::Evicted).count());
-            }
-        }
-        for rule in ruling.uncounted.iter().filter(|rule| Some(**rule) != named) {
-            outcome.counts.push(self.ledger.by(*rule, Why::Contended).count());
-        }
+        let admitted = ruling.receipts.iter().chain(&ruling.shadows);
+        let admitted = admitted.map(|(rule, _)| (*rule, Why::Admitted));
+        let others = admitted.chain(ruling.uncounted.iter().copied());
+        let others = others.filter(|one| Some(*one) != named).chain(ruling.evictions());
+        outcome.counts.extend(others.map(|(rule, why)| self.ledger.by(rule, why).count()));
         outcome
     }
 
@@ -155,48 +187,50 @@ impl RateLimit {
         let decision = self.ledger.by(refused.rule, refused.why);
         let grpc = view.request().is_grpc();
         let mut reply = answer::reply(&rule.reply, &rule.name, refused.why, refused.wait, grpc);
-        let standings: Vec<Standing> =
-            self.standings(&ruling.quotes, |quote| (&quote.claim, *quote.tats()));
+        let standings: Vec<Standing> = self.standings(&ruling.quotes, quote::Quote::state);
         let fields = fields::fields(self.judge.config.limit_headers, &standings);
         let fields = fields.into_iter().map(|(name, value)| (name, value.into_bytes()));
         reply.headers.extend(fields);
         if let Some(name) = &self.judge.config.rule_header {
             reply.headers.push((HeaderName::clone(name), decision.evidence().into_bytes()));
         }
-        Outcome::reply(reply, decision)
+        let mut outcome = Outcome::reply(reply, decision);
+        let refusing = ruling.quotes.iter().filter(|(_, quote)| quote.wait().is_some());
+        let refusing = refusing.map(|(rule, quote)| (*rule, quote.why()));
+        let others = refusing.filter(|one| *one != (refused.rule, refused.why));
+        let others = others.chain(ruling.uncounted.iter().copied()).chain(ruling.evictions());
+        outcome.counts.extend(others.map(|(rule, why)| self.ledger.by(rule, why).count()));
+        outcome
     }
 
     /// Keeps what the response phase needs, and nothing if it needs nothing.
     fn remember(&self, ruling: Ruling, outcome: &Outcome, memo: &mut Memo) {
         if self.judge.config.limit_headers != LimitHeaders::None {
-            memo.standings =
-                self.standings(&ruling.receipts, |receipt| (&receipt.claim, receipt.tats));
+            memo.standings = self.standings(&ruling.receipts, Receipt::state);
         }
         if self.judge.config.rule_header.is_some() && !outcome.decisions.is_empty() {
             let all: Vec<String> =
                 outcome.decisions.iter().map(filter_core::Decision::evidence).collect();
             memo.evidence = Some(all.join(",").into_bytes());
         }
-        if self.judge.settles {
-            let settles =
-                |rule: usize| self.rules().get(rule).is_some_and(|rule| rule.settle.is_some());
-            let charged = ruling.receipts.into_iter().chain(ruling.shadows);
-            memo.charged = charged.filter(|(rule, _)| settles(*rule)).collect();
+        let settles =
+            |rule: usize| self.rules().get(rule).is_some_and(|rule| rule.settle().is_some());
+        for (rule, receipt) in ruling.receipts.into_iter().chain(ruling.shadows) {
+            match receipt {
+                Receipt::Rate(receipt) if settles(rule) => memo.charged.push((rule, receipt)),
+                Receipt::Rate(_) => {}
+                Receipt::InFlight(receipt) => memo.leases.push(receipt.lease),
+            }
         }
     }
 
     /// What each rule has left for the client, in order of the rules.
-    fn standings<T>(
-        &self,
-        items: &[(usize, T)],
-        state: impl Fn(&T) -> (&charge::Claim, limit::Tats),
-    ) -> Vec<Standing> {
+    fn standings<T>(&self, items: &[(usize, T)], state: impl Fn(&T) -> State) -> Vec<Standing> {
         let mut items: Vec<&(usize, T)> = items.iter().collect();
         items.sort_by_key(|(rule, _)| *rule);
         let standing = |(index, item): &(usize, T)| {
             let rule = self.rules().get(*index)?.name.clone();
-            let (claim, tats) = state(item);
-            Some(Standing { rule, limits: claim.limits.clone(), tats, now: claim.now })
+            Some(Standing { rule, state: state(item) })
         };
         items.into_iter().filter_map(standing).collect()
     }

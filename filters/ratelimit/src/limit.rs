@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
+use crate::debt::Debt;
 use crate::gcra::{Gcra, NEVER, Ruling, ticks};
-use crate::slot::Layout;
+use crate::slot::{BARRED, Layout};
 
 /// The most windows of one rule.
 pub const MAX_WINDOWS: usize = 4;
 
 /// What a key owes, by window; where a rule has a penalty, after its windows until when the key is barred. What a rule
-/// does not have is 0.
-pub type Tats = [u64; MAX_WINDOWS + 1];
-
-/// The id of the column that says until when a key is barred.
-const BARRED: u32 = u32::MAX;
+/// does not have is nothing.
+pub type Debts = [Debt; MAX_WINDOWS + 1];
 
 /// The windows of a rule, or of one key that has others: at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +40,7 @@ pub enum Verdict {
     /// It goes through if the key comes to owe this.
     Admit {
         /// The debts with this request charged.
-        tats: Tats,
+        debts: Debts,
         /// The whole tokens that are left in the window that has the fewest.
         remaining: u64,
         /// That window.
@@ -109,14 +107,15 @@ impl Limits {
         self.layout
     }
 
-    /// Whether a request of `cost` tokens goes through at `now`, when the key owes `tats`.
+    /// Whether a request of `cost` tokens goes through at `now`, when the key owes `debts`.
     #[must_use]
-    pub fn decide(&self, tats: &Tats, now: u64, cost: u64) -> Verdict {
-        let (mut charged, mut fewest, mut longest) = (*tats, None, None);
-        for (index, (window, tat)) in self.windows().iter().zip(&mut charged).enumerate() {
-            match window.gcra.decide(*tat, now, cost) {
-                Ruling::Admit { tat: new, remaining } => {
-                    *tat = new;
+    pub fn decide(&self, debts: &Debts, now: u64, cost: u64) -> Verdict {
+        let (mut charged, mut fewest, mut longest) = (*debts, None, None);
+        for (index, (window, debt)) in self.windows().iter().zip(&mut charged).enumerate() {
+            let token = window.gcra.token();
+            match window.gcra.decide(debt.reckoned(token, now), now, cost) {
+                Ruling::Admit { tat, remaining } => {
+                    *debt = Debt { tat, token };
                     if fewest.is_none_or(|(fewest, _)| remaining < fewest) {
                         fewest = Some((remaining, index));
                     }
@@ -128,40 +127,40 @@ impl Limits {
                 }
             }
         }
-        let barred = tats.get(self.count).map_or(0, |until| until.saturating_sub(now));
+        let barred = debts.get(self.count).map_or(0, |until| until.owed(now));
         if self.penalty.is_some() && barred > longest.map_or(0, |(longest, _)| longest) {
             longest = Some((barred, longest.map_or(0, |(_, window)| window)));
         }
         match (longest, fewest) {
             (Some((retry_after, window)), _) => Verdict::Refuse { window, retry_after },
             (None, Some((remaining, window))) => {
-                Verdict::Admit { tats: charged, remaining, window }
+                Verdict::Admit { debts: charged, remaining, window }
             }
             (None, None) => Verdict::Refuse { window: 0, retry_after: NEVER },
         }
     }
 
-    /// Bars a key that was refused, and tells for how many ticks; none if it is barred, or the rule has no penalty.
-    pub fn bar(&self, tats: &mut Tats, now: u64) -> Option<u64> {
-        let (penalty, until) = (self.penalty?, tats.get_mut(self.count)?);
-        if *until > now {
-            return None;
-        }
-        *until = now.saturating_add(penalty);
-        Some(penalty)
-    }
-
-    /// Cuts debts that are further ahead than an empty bucket and `slack`, and tells whether there were any.
-    pub fn cut(&self, tats: &mut Tats, now: u64, slack: u64) -> bool {
-        let ends = self.windows().iter().map(|window| window.gcra.empty(now));
-        let ends = ends.chain(self.penalty.map(|penalty| now.saturating_add(penalty)));
-        let mut any = false;
-        for (end, tat) in ends.zip(tats) {
-            if *tat > end.saturating_add(slack) {
-                (*tat, any) = (end, true);
+    /// The same debts, reckoned in these tokens.
+    #[must_use]
+    pub fn reckoned(&self, debts: &Debts, now: u64) -> Debts {
+        let mut all = *debts;
+        for (window, debt) in self.windows().iter().zip(&mut all) {
+            if debt.owed(now) > 0 {
+                let token = window.gcra.token();
+                *debt = Debt { tat: debt.reckoned(token, now), token };
             }
         }
-        any
+        all
+    }
+
+    /// Bars a key that was refused, and tells for how many ticks; none if it is barred, or the rule has no penalty.
+    pub fn bar(&self, debts: &mut Debts, now: u64) -> Option<u64> {
+        let (penalty, until) = (self.penalty?, debts.get_mut(self.count)?);
+        if until.owed(now) > 0 {
+            return None;
+        }
+        *until = Debt { tat: now.saturating_add(penalty), token: 0 };
+        Some(penalty)
     }
 
     /// Whether a request of `cost` can ever go through.
@@ -188,18 +187,21 @@ impl Window {
     /// What is left at `now` of a bucket with this debt: whole tokens, and in how many ticks there is one more; none
     /// when it is full.
     #[must_use]
-    pub fn left(&self, tat: u64, now: u64) -> (u64, Option<u64>) {
-        let debt = tat.saturating_sub(now);
-        let interval = self.gcra.charge(1).unwrap_or(u64::MAX);
+    pub fn left(&self, debt: &Debt, now: u64) -> (u64, Option<u64>) {
+        let interval = self.gcra.token();
+        let debt = debt.reckoned(interval, now).saturating_sub(now);
         let owed = debt.div_ceil(interval.max(1));
         let next = match debt.checked_rem(interval) {
             _ if debt == 0 => None,
             Some(0) | None => Some(interval),
             Some(rest) => Some(rest),
         };
-        // A debt beyond an empty bucket: the next token comes when the last that can be owed is left.
-        let over = debt.saturating_sub(self.gcra.empty(0));
-        (self.burst.saturating_sub(owed), next.map(|next| next.max(over)))
+        // A debt beyond an empty bucket: what is beyond comes back first.
+        let next = match debt.saturating_sub(self.gcra.empty(0)) {
+            0 => next,
+            over => Some(over.saturating_add(interval)),
+        };
+        (self.burst.saturating_sub(owed), next)
     }
 
     /// The seconds in which an empty bucket fills, rounded up.

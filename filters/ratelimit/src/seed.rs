@@ -36,7 +36,9 @@ impl Seed {
         let seen = update(ports.cells, CELL, ATTEMPTS, |held| match held.and_then(Self::parse) {
             Some(seed) => Step::Keep(seed),
             None => {
-                let seed = Self::new(ports.entropy.seed(), now);
+                // A nanosecond before, so that zero ticks are no time.
+                let epoch = now.saturating_sub(Duration::from_nanos(1));
+                let seed = Self::new(ports.entropy.seed(), epoch);
                 Step::Replace(seed.bytes(), seed)
             }
         });
@@ -115,7 +117,8 @@ mod tests {
         let first = Seed::of_process(&world.ports(), Duration::from_secs(5)).unwrap();
         let second = Seed::of_process(&world.ports(), Duration::from_secs(9)).unwrap();
         assert_eq!(first, second);
-        assert_eq!(second.since_epoch(Duration::from_secs(9)), ticks(Duration::from_secs(4)));
+        let passed = Duration::from_secs(4) + Duration::from_nanos(1);
+        assert_eq!(second.since_epoch(Duration::from_secs(9)), ticks(passed));
         assert_eq!(second.since_epoch(Duration::from_secs(1)), 0);
     }
 

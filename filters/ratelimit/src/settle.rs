@@ -24,22 +24,23 @@ impl Settle {
         only_number(response, name).map_or(paid, |cost| cost.min(*most))
     }
 
-    /// Charges what is missing, or gives back what was too much.
+    /// Charges what is missing, or gives back what was too much. Tells whether another key lost its place to this one.
     pub(crate) fn settle(
         &self,
         receipt: &Receipt,
         response: Headers<'_>,
         now: impl FnOnce() -> Option<u64>,
         cells: &dyn Cells,
-    ) {
+    ) -> bool {
         let paid = receipt.claim.cost;
         let cost = self.cost(paid, response);
         if cost < paid {
             receipt.give_back(paid.saturating_sub(cost), now(), cells);
-        } else if cost > paid {
+            return false;
+        }
+        cost > paid && {
             let now = now().unwrap_or(receipt.claim.now);
-            // What cannot be charged is lost: the response is on its way.
-            let _ = receipt.charge_more(cost.saturating_sub(paid), now, cells);
+            receipt.charge_more(cost.saturating_sub(paid), now, cells)
         }
     }
 }

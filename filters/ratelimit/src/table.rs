@@ -14,17 +14,25 @@ use crate::seed::{KeyHasher, Seed};
 /// How many slots a rule has that keeps keys apart.
 pub const SLOTS: NonZeroU64 = NonZeroU64::new(4096).unwrap();
 
-const PREFIX: [u8; 4] = *b"orl1";
+/// What is kept of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// What each owes.
+    Debts,
+    /// How many requests of each are in flight.
+    Leases,
+}
 
 /// The table of one rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
+    prefix: [u8; 4],
     rule: u64,
     slots: NonZeroU64,
 }
 
 /// Where the debt of one key is written: in which cell, and under which fingerprint there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The cell's name.
     pub cell: [u8; 14],
@@ -35,11 +43,15 @@ pub struct Place {
 impl Table {
     /// The table of `rule`. Its name is its identity, so that debts outlive a change of the limit.
     #[must_use]
-    pub fn new(rule: &Rule, slots: NonZeroU64) -> Self {
+    pub fn new(rule: &Rule, contents: Contents, slots: NonZeroU64) -> Self {
         // Not secret: every configuration of the process must find the same cells.
         let mut hasher = Seed::new([0; 16], std::time::Duration::ZERO).hasher();
         hasher.field(rule.as_str().as_bytes());
-        Self { rule: hasher.finish().0, slots }
+        let prefix = match contents {
+            Contents::Debts => *b"orl1",
+            Contents::Leases => *b"orf1",
+        };
+        Self { prefix, rule: hasher.finish().0, slots }
     }
 
     /// The place of the key that was hashed.
@@ -48,7 +60,8 @@ impl Table {
         key.number(self.rule);
         let (fingerprint, slot) = key.finish();
         let mut cell = [0; 14];
-        let (prefix, slots) = (PREFIX.iter().copied(), slot % self.slots);
+        let slots = slot % self.slots;
+        let prefix = self.prefix.into_iter();
         let name =
             prefix.chain(self.rule.to_be_bytes()).chain(slots.to_be_bytes().into_iter().skip(6));
         cell.iter_mut().zip(name).for_each(|(to, from)| *to = from);
@@ -64,8 +77,8 @@ mod tests {
     #[test]
     fn a_cell_is_named_by_rule_and_slot_alone() {
         let seed = Seed::new([7; 16], Duration::ZERO);
-        let table = Table::new(&Rule::parse("a").unwrap(), SLOTS);
-        let other = Table::new(&Rule::parse("b").unwrap(), SLOTS);
+        let table = Table::new(&Rule::parse("a").unwrap(), Contents::Debts, SLOTS);
+        let other = Table::new(&Rule::parse("b").unwrap(), Contents::Debts, SLOTS);
         let mut names = std::collections::HashSet::new();
         for client in 0..100_000 {
             let mut hasher = seed.hasher();
@@ -76,7 +89,9 @@ mod tests {
             names.insert(place.cell);
         }
         assert_eq!(names.len(), 4096);
-        let single = Table::new(&Rule::parse("a").unwrap(), NonZeroU64::MIN);
+        let leases = Table::new(&Rule::parse("a").unwrap(), Contents::Leases, SLOTS);
+        assert!(leases.place(seed.hasher()).cell.starts_with(b"orf1"));
+        let single = Table::new(&Rule::parse("a").unwrap(), Contents::Debts, NonZeroU64::MIN);
         assert_eq!(single.place(seed.hasher()).cell.last_chunk::<2>(), Some(&[0, 0]));
     }
 }

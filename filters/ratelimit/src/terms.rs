@@ -8,8 +8,9 @@ use filter_core::matching::{Facts, Operation, Truth};
 use filter_core::ports::Ports;
 use filter_core::{Copies, HeaderName, Headers};
 
-use crate::config::{Cost, LimitRule, divided};
+use crate::config::{Cost, LimitRule, Overrides, Quota, Settle, divided};
 use crate::gcra::TICKS_PER_SECOND;
+use crate::in_flight::Fleet;
 use crate::limit::Limits;
 
 impl LimitRule {
@@ -34,30 +35,81 @@ impl LimitRule {
         }
     }
 
+    /// What the response makes of the cost, if anything.
+    pub(crate) fn settle(&self) -> Option<&Settle> {
+        match &self.quota {
+            Quota::Rate(rate) => rate.settle.as_ref(),
+            Quota::Concurrency(_) => None,
+        }
+    }
+
     /// The limits of this request's key and what the request costs; none if the key is not limited.
-    pub(crate) fn terms(&self, facts: &Facts<'_>, replicas: u64) -> Option<(Rc<Limits>, u64)> {
-        let cost = self.cost.of(facts);
-        if !self.overrides.is_empty()
-            && let Some(known) = self.key.texts(facts).and_then(|key| self.overrides.get(&key))
-        {
-            return known.as_ref().map(|limits| (Rc::clone(limits), cost));
+    pub(crate) fn terms(&self, facts: &Facts<'_>, replicas: u64) -> Option<Terms> {
+        match &self.quota {
+            Quota::Rate(rate) => {
+                let cost = rate.cost.of(facts);
+                if let Some(known) = self.known(&rate.overrides, facts) {
+                    return Some(Terms::Rate { limits: known.clone()?, cost });
+                }
+                let (limits, cost) = match self.brought(facts) {
+                    None => (Rc::clone(&rate.limits), cost),
+                    // A bucket of nothing: no cost is ever covered.
+                    Some(0) => (Rc::clone(&rate.limits), u64::MAX),
+                    Some(number) => (rate.limits.refitted(number, replicas), cost),
+                };
+                Some(Terms::Rate { limits, cost })
+            }
+            Quota::Concurrency(concurrency) => {
+                let most = match self.known(&concurrency.overrides, facts) {
+                    Some(known) => (*known)?,
+                    None => match self.brought(facts) {
+                        None => concurrency.most,
+                        Some(0) => 0,
+                        Some(number) => number.checked_div(replicas).unwrap_or(number).max(1),
+                    },
+                };
+                Some(Terms::InFlight { fleet: Rc::clone(&concurrency.fleet), most })
+            }
         }
-        let own = || Rc::clone(&self.limits);
-        let Some(from) = &self.limit_from else { return Some((own(), cost)) };
-        let Some(number) = from.part.text(facts).and_then(|text| number(&text)) else {
-            return Some((own(), cost));
-        };
-        if number == 0 {
-            // A bucket of nothing: no cost is ever covered.
-            return Some((own(), u64::MAX));
+    }
+
+    /// What is configured for this request's key alone.
+    fn known<'a, T>(
+        &self,
+        overrides: &'a Overrides<T>,
+        facts: &Facts<'_>,
+    ) -> Option<&'a Option<T>> {
+        if overrides.is_empty() {
+            return None;
         }
-        let number = number.min(from.max);
-        let fill = self.limits.window(0).gcra.empty(0);
+        overrides.get(&self.key.texts(facts)?)
+    }
+
+    /// The limit that the request brings along, if it does.
+    fn brought(&self, facts: &Facts<'_>) -> Option<u64> {
+        let from = self.limit_from.as_ref()?;
+        number(&from.part.text(facts)?).map(|number| number.min(from.max))
+    }
+}
+
+/// What a rule holds a request to.
+#[derive(Debug)]
+pub(crate) enum Terms {
+    /// So many tokens by time, of which the request costs some.
+    Rate { limits: Rc<Limits>, cost: u64 },
+    /// So many requests at the same time.
+    InFlight { fleet: Rc<Fleet>, most: u64 },
+}
+
+impl Limits {
+    /// As many tokens as `number`, over the time in which the first window fills.
+    fn refitted(self: &Rc<Self>, number: u64, replicas: u64) -> Rc<Self> {
+        let fill = self.window(0).gcra.empty(0);
         let fill = Duration::from_secs(fill / TICKS_PER_SECOND)
             .saturating_add(Duration::from_nanos(fill % TICKS_PER_SECOND / 64));
         let window = divided(number, number, fill, replicas).ok();
-        let brought = window.and_then(|window| Limits::new(&[window])?.in_place_of(&self.limits));
-        Some((brought.map_or_else(own, Rc::new), cost))
+        let brought = window.and_then(|window| Self::new(&[window])?.in_place_of(self));
+        brought.map_or_else(|| Rc::clone(self), Rc::new)
     }
 }
 

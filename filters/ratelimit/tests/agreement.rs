@@ -53,7 +53,7 @@ use Told::{Never, No, Yes};
 type Table = (u64, u64, &'static [(u64, u64, Told)]);
 
 /// governor 9f3a79d, tests/direct.rs: `rejects_too_many`, `does_not_allow_one_extra_cell_after_longer_interval`,
-/// `never_allows_more_than_capacity_all`, `all_capacity_check_rejects_excess`.
+/// `never_allows_more_than_capacity_all`, `all_capacity_check_rejects_excess`. `actual_threadsafety` is below.
 const GOVERNOR: [Table; 4] = [
     (2, 500, &[(0, 1, Yes), (1, 1, Yes), (1, 1, No), (1000, 1, Yes), (1, 1, Yes), (1, 1, No)]),
     (
@@ -99,6 +99,33 @@ fn the_tables_of_governor_and_nginx_hold() {
             assert_eq!(found, *told, "table {number}, step {step}");
         }
     }
+}
+
+/// governor's `actual_threadsafety`: twenty at once, then none, then one a twentieth of a second.
+#[test]
+fn twenty_a_second_are_twenty_at_once_and_then_one_by_one() {
+    let mut bucket = Bucket::new(20, Duration::from_millis(50));
+    assert!((0..20).all(|_| bucket.take(1).is_none()));
+    bucket.now += ticks(Duration::from_millis(2));
+    assert_eq!(bucket.take(1), Some(ticks(Duration::from_millis(48))));
+    bucket.now += ticks(Duration::from_millis(998));
+    assert_eq!(bucket.take(1), None);
+}
+
+/// governor's `correct_wait_time`.
+#[test]
+fn whoever_waits_as_long_as_told_goes_through() {
+    let mut bucket = Bucket::new(5, Duration::from_millis(200));
+    let mut refused = 0;
+    for _ in 0..20 {
+        bucket.now += ticks(Duration::from_millis(1));
+        if let Some(wait) = bucket.take(1) {
+            refused += 1;
+            bucket.now += wait;
+            assert_eq!(bucket.take(1), None);
+        }
+    }
+    assert_eq!(refused, 15);
 }
 
 proptest! {

@@ -88,7 +88,7 @@ fn what_the_upstream_says_is_kept_beside_what_is_said_here() {
         .iter()
         .map(|edit| match edit {
             Edit::Set(name, value) => format!("{name}: {}", String::from_utf8_lossy(value)),
-            Edit::Remove(name) => panic!("{name}"),
+            Edit::Append(name, _) | Edit::Remove(name) => panic!("{name}"),
         })
         .collect();
     assert_eq!(

@@ -18,6 +18,9 @@ pub(crate) trait Chain {
     /// The expressions that any of them may ask about, as they stand in the one document.
     fn expressions(&self, listed: &mut Vec<Stated>);
 
+    /// The same of the log phase.
+    fn late_expressions(&self, listed: &mut Vec<Stated>);
+
     /// Asks each, up to the first whose verdict is not to continue.
     fn on_request(
         &self,
@@ -124,6 +127,12 @@ impl<F: Filter, C: Chain> Chain for Link<F, C> {
         let own = self.filter.iter().flat_map(Filter::expressions);
         listed.extend(own.map(|stated| stated.under(&step(F::NAME))));
         self.behind.expressions(listed);
+    }
+
+    fn late_expressions(&self, listed: &mut Vec<Stated>) {
+        let own = self.filter.iter().flat_map(Filter::late_expressions);
+        listed.extend(own.map(|stated| stated.under(&step(F::NAME))));
+        self.behind.late_expressions(listed);
     }
 
     fn on_request(
@@ -236,6 +245,8 @@ impl Chain for End {
     fn attributes(&self, _: Phase, _: &mut Vec<Attribute>) {}
 
     fn expressions(&self, _: &mut Vec<Stated>) {}
+
+    fn late_expressions(&self, _: &mut Vec<Stated>) {}
 
     fn on_request(&self, _: View<'_>, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
 

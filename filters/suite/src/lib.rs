@@ -51,6 +51,12 @@ impl Filter for Suite {
         listed
     }
 
+    fn late_expressions(&self) -> Vec<Stated> {
+        let mut listed = Vec::new();
+        self.0.0.late_expressions(&mut listed);
+        listed
+    }
+
     fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         self.0.on_request(*view, &mut memo.0, ports)
     }

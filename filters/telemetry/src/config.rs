@@ -1,152 +1,178 @@
-//! From the document to routes and what becomes of traces, or a refusal.
+//! From the document to a filter, or a refusal.
 
 mod baggage;
+mod labels;
 mod otlp;
+mod published;
+mod routes;
 mod trace;
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
 
-use filter_core::config::{Object, parse};
-use filter_core::matching::{NonEmpty, PathTemplate};
-use filter_core::metrics::LabelValue;
-use filter_core::{Invalid, Metrics};
+use filter_core::Invalid;
+use filter_core::config::{Object, Span, Whole, parse as parse_document};
+use filter_core::matching::NonEmpty;
+use filter_core::metrics::{MAX_SERIES, Metrics};
 use serde::Deserialize;
 
-use crate::method::{Method, Methods};
-use crate::route::{Route, Routes};
-use crate::trace::Tracing;
+use crate::classify::Classifier;
+use crate::end::Shown;
+use crate::learned::Table;
+use crate::meter::{Excess, MAX_HISTOGRAMS, Meter, Objectives, Wanted};
+use crate::publish::Publisher;
+use crate::{Sinks, Telemetry};
+use labels::{Named, RawLabels};
+use published::{RawAttribute, RawLog, RawRedaction};
+use routes::{RawDocument, RawRoute, RawService};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a JSON object")]
 struct Raw {
     routes: Option<NonEmpty<Object<RawRoute>>>,
+    openapi: Option<NonEmpty<RawDocument>>,
+    grpc: Option<NonEmpty<Object<RawService>>>,
+    heuristic: Option<Object<RawHeuristic>>,
+    attributes: Option<NonEmpty<Object<RawAttribute>>>,
+    labels: Option<Object<RawLabels>>,
+    duration: Option<Object<RawMetric>>,
+    body_sizes: Option<Object<RawMetric>>,
+    slo: Option<Object<RawSlo>>,
+    max_series: Option<Whole>,
+    log: Option<Object<RawLog>>,
+    redact: Option<Object<RawRedaction>>,
+    sinks: Option<NonEmpty<RawSink>>,
     trace_context: Option<Object<trace::RawTraceContext>>,
+    #[serde(default)]
+    debug: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RawRoute {
-    path: String,
-    methods: Option<NonEmpty<Method>>,
+struct RawHeuristic {
+    max_routes: Whole,
 }
 
-/// The routes that the document lists, and what it says of traces. Nothing at all is how Istio sends `{}`.
-pub(crate) fn read(
-    document: &[u8],
-    metrics: &mut Metrics,
-) -> Result<(Routes, Option<Tracing>), Invalid> {
-    let raw: Raw = parse(if document.is_empty() { b"{}" } else { document })?;
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawMetric {
+    labels: Option<NonEmpty<Named>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawSlo {
+    latency_threshold: Option<Span>,
+    labels: Option<NonEmpty<Named>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum RawSink {
+    FilterState,
+    FilterStateAtEnd,
+    Metrics,
+}
+
+/// The most places of a table of learned values: what one cell can hold in 64 KiB.
+const MAX_LEARNED: u64 = 1000;
+
+/// The most series that are admitted to one metric: what one cell can hold in 32 KiB.
+const MAX_ADMITTED: u64 = 4000;
+
+/// The filter that the document describes. Nothing at all is how Istio sends `{}`.
+pub(crate) fn parse(document: &[u8], metrics: &mut Metrics) -> Result<Telemetry, Invalid> {
+    let raw: Raw = parse_document(if document.is_empty() { b"{}" } else { document })?;
     let tracing = raw.trace_context.map(|Object(raw)| raw.compile(metrics)).transpose();
     let tracing = tracing.map_err(|invalid| invalid.under("/traceContext"))?;
-    Ok((routes(raw.routes)?, tracing))
+    let list = |list: Option<NonEmpty<Object<RawRoute>>>| list.map(NonEmpty::into_vec);
+    let documents = raw.openapi.map(NonEmpty::into_vec).unwrap_or_default();
+    let services = raw.grpc.map(NonEmpty::into_vec).unwrap_or_default();
+    let routes = routes::compile(list(raw.routes).unwrap_or_default(), documents, services)?;
+    let learned = match raw.heuristic {
+        Some(Object(raw)) => {
+            let room =
+                room(raw.max_routes).map_err(|invalid| invalid.under("/heuristic/maxRoutes"))?;
+            Some(Table::new("http_route", room, "heuristic"))
+        }
+        None => None,
+    };
+
+    let labelled = raw.labels.is_some();
+    let labels = raw.labels.map(|Object(raw)| raw).unwrap_or_default();
+    let (labels, mut detail) = labels.compile().map_err(|invalid| invalid.under("/labels"))?;
+    let expects = routes.ranked().iter().any(|route| !route.expected.is_empty());
+    detail.expected = expects.then_some(Shown);
+    let chosen = |of: &str, named: Option<NonEmpty<Named>>| {
+        let named = named.map(NonEmpty::into_vec).unwrap_or_default();
+        labels::chosen(&named, &labels).map_err(|invalid| invalid.under(&format!("/{of}/labels")))
+    };
+    let metric = |of, raw: Option<Object<RawMetric>>| {
+        raw.map(|Object(raw)| chosen(of, raw.labels)).transpose()
+    };
+    let durations = metric("duration", raw.duration)?;
+    let sizes = metric("bodySizes", raw.body_sizes)?;
+    let objectives = match raw.slo {
+        Some(Object(raw)) => {
+            let threshold = raw.latency_threshold.map(|span| span.0);
+            Some(Objectives { threshold, labels: chosen("slo", raw.labels)? })
+        }
+        None => None,
+    };
+
+    let log = raw.log.map(|Object(raw)| raw.compile()).transpose();
+    let redaction = raw.redact.map(|Object(raw)| raw.compile()).transpose();
+    let sinks = raw.sinks.map(NonEmpty::into_vec);
+    let sinks = sinks.unwrap_or(vec![RawSink::FilterState, RawSink::Metrics]);
+    let publisher = Publisher {
+        route: sinks.contains(&RawSink::FilterState),
+        attributes: published::attributes(raw.attributes)?,
+        redaction: redaction.map_err(|invalid| invalid.under("/redact"))?,
+        worth: log.map_err(|invalid| invalid.under("/log"))?,
+        debug: raw.debug,
+    };
+    let sinks = Sinks {
+        metrics: sinks.contains(&RawSink::Metrics),
+        state_at_end: sinks.contains(&RawSink::FilterStateAtEnd),
+    };
+
+    let most = raw.max_series.map(|most| {
+        let fits = (1..=MAX_ADMITTED).contains(&most.0);
+        fits.then(|| usize::try_from(most.0).ok()).flatten().ok_or_else(|| {
+            let expected = format!("a number from 1 to {MAX_ADMITTED}");
+            Invalid::at("/maxSeries", expected, most.0.to_string())
+        })
+    });
+    let most = most.transpose()?;
+    let wanted = Wanted { detail, labels, durations, sizes, objectives, most };
+    let meter = Meter::declare(wanted, routes.ranked(), learned.as_ref(), metrics);
+    let meter = meter.map_err(|excess| match excess {
+        Excess::Series(invalid) if labelled => {
+            let expected =
+                format!("`maxSeries`, or routes and labels that need at most {MAX_SERIES} metric series in all");
+            Invalid::at("/labels", expected, invalid.to_string())
+        }
+        Excess::Series(invalid) => {
+            let expected = format!("routes that need at most {MAX_SERIES} metric series in all");
+            Invalid::at("/routes", expected, invalid.to_string())
+        }
+        Excess::Histograms(count) => {
+            let expected =
+                format!("routes and labels that need at most {MAX_HISTOGRAMS} histograms in all");
+            Invalid::at("/duration", expected, format!("{count} histograms"))
+        }
+    })?;
+    let classifier = Classifier { routes, learned };
+    Ok(Telemetry { classifier, publisher, meter, sinks, tracing, told: Cell::new(false) })
 }
 
-fn routes(raw: Option<NonEmpty<Object<RawRoute>>>) -> Result<Routes, Invalid> {
-    let raw = raw.map(NonEmpty::into_vec).unwrap_or_default();
-    let mut routes = Vec::with_capacity(raw.len());
-    for (position, Object(raw)) in raw.into_iter().enumerate() {
-        routes.push(route(raw).map_err(|invalid| invalid.under(&format!("/routes/{position}")))?);
-    }
-    let paths: BTreeMap<usize, String> =
-        routes.iter().map(|route| route.template.as_str().to_owned()).enumerate().collect();
-    Routes::compile(routes).map_err(|clash| {
-        let path = |position| paths.get(&position).map_or("", String::as_str);
-        Invalid::at(
-            format!("/routes/{}/path", clash.second),
-            format!(
-                "a path, or methods, that tell it from `{}` at /routes/{}",
-                path(clash.first),
-                clash.first
-            ),
-            format!("`{}`", path(clash.second)),
-        )
+/// How many values may be learned.
+fn room(number: Whole) -> Result<usize, Invalid> {
+    let fits = (1..=MAX_LEARNED).contains(&number.0);
+    let room = fits.then(|| usize::try_from(number.0).ok()).flatten();
+    room.ok_or_else(|| {
+        Invalid::at("", format!("a number from 1 to {MAX_LEARNED}"), number.0.to_string())
     })
 }
 
-fn route(raw: RawRoute) -> Result<Route, Invalid> {
-    let refused = |expected: &str| Invalid::at("/path", expected, format!("string {:?}", raw.path));
-    let template = PathTemplate::parse(&raw.path).ok_or_else(|| {
-        refused(
-            "a canonical path like `/a/b`, `/a/{id}` or `/a/{**}`, each variable a whole segment",
-        )
-    })?;
-    let label = LabelValue::parse(&raw.path).ok_or_else(|| {
-        refused("a path that can be a label: at most 128 bytes, no control characters, `;` or `=`")
-    })?;
-    let methods =
-        raw.methods.map_or(Methods::ALL, |methods| methods.into_vec().into_iter().collect());
-    Ok(Route { template, label, methods })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn routes(document: &[u8]) -> Result<Routes, Invalid> {
-        read(document, &mut Metrics::default()).map(|(routes, _)| routes)
-    }
-
-    #[track_caller]
-    fn refused(document: &str, pointer: &str, expected: &str) {
-        let invalid = routes(document.as_bytes()).unwrap_err();
-        assert_eq!(invalid.pointer, pointer, "{invalid}");
-        assert!(invalid.expected.contains(expected), "{invalid}");
-    }
-
-    #[test]
-    fn nothing_at_all_means_no_routes() {
-        assert!(routes(b"").unwrap().ranked().is_empty());
-        assert!(routes(b"{}").unwrap().ranked().is_empty());
-        refused(" ", "", "a JSON document");
-    }
-
-    #[test]
-    fn a_path_that_no_request_has_is_refused() {
-        for path in [
-            "",
-            "a",
-            "/a*",
-            "/a//b",
-            "/a/../b",
-            "/%61/{id}",
-            "/a b/{id}",
-            "/x/{**}/.",
-            "/a%2fb",
-            "/{id}?q",
-        ] {
-            refused(
-                &format!(r#"{{"routes":[{{"path":{path:?}}}]}}"#),
-                "/routes/0/path",
-                "canonical",
-            );
-        }
-        for path in
-            ["/", "/{**}", "/{**}/", "/a/", "/{id}", "/a/{b}/c/{**}/d.html", "/caf%C3%A9", "/é"]
-        {
-            assert!(
-                routes(format!(r#"{{"routes":[{{"path":{path:?}}}]}}"#).as_bytes()).is_ok(),
-                "{path}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_path_that_cannot_be_a_label_is_refused() {
-        let long = "a".repeat(128);
-        for path in ["/a=b", &format!("/{long}")] {
-            refused(&format!(r#"{{"routes":[{{"path":{path:?}}}]}}"#), "/routes/0/path", "a label");
-        }
-    }
-
-    #[test]
-    fn two_routes_for_the_same_requests_are_refused() {
-        refused(
-            r#"{"routes":[{"path":"/b"},{"path":"/a/{x}","methods":["GET","PUT"]},{"path":"/a/{y}"}]}"#,
-            "/routes/2/path",
-            "`/a/{x}` at /routes/1",
-        );
-        refused(r#"{"routes":[{"path":"/{**}/{a}"},{"path":"/{**}/{b}"}]}"#, "/routes/1/path", "");
-        let apart = r#"{"routes":[{"path":"/a/{x}","methods":["GET"]},{"path":"/a/{y}","methods":["PUT"]}]}"#;
-        assert_eq!(routes(apart.as_bytes()).unwrap().ranked().len(), 2);
-    }
-}
+mod tests;

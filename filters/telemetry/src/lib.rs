@@ -1,80 +1,126 @@
 //! The telemetry filter: tells which route a request takes, for logs, traces and later filters, and counts each request
-//! once, by route, method and outcome. If told to, it looks after the trace that the request is part of.
+//! once, by route, method, outcome and whatever labels it is told to.
+//!
+//! In reading order: `classify` tells what a request is, by the trie of `route`, the documents of `openapi` and the
+//! `guess`es of `learned` templates; `end` tells how it ended, in the words of `outcome` and `error`; `label` puts values
+//! of a `source` within bounds; `meter` counts, in the `series` that `admission` gives, what `slo` says too; `attribute`, `redact` and `worth`
+//! are published beside it; `config` parses. If told to, `trace` looks after the trace that the request is part of, and
+//! `otlp` sends spans.
 
+mod admission;
+mod attribute;
+mod classify;
 mod config;
-mod labels;
+mod end;
+mod error;
+mod guess;
+mod label;
+mod learned;
+mod meter;
 mod method;
+mod notes;
+mod openapi;
 mod otlp;
 mod outcome;
+mod publish;
+mod redact;
 mod route;
+mod series;
+mod slo;
+mod source;
 mod trace;
+mod value;
+mod worth;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use filter_core::{
-    Answer, Attribute, Chores, Errand, Filter, Headers, Invalid, Metrics, Outcome, Phase, Ports,
-    Publication, View,
+    Answer, Attribute, Chores, Count, Errand, Filter, Invalid, Metrics, Outcome, Phase, Ports,
+    Stated, View,
 };
 
-use filter_core::matching::path::canonical;
-use filter_core::metrics::MAX_SERIES;
-
-use labels::Requests;
-use method::Method;
+use classify::{Arrival, Classifier};
+use end::End;
+use meter::{Meter, Request, duration};
 use otlp::Exporter;
-use outcome::Ending;
-use route::Routes;
+use publish::Publisher;
 use trace::{Hop, Tracing};
 
-/// The routes, and the series that their requests are counted in.
+/// The routes, what is published of requests, and the series that they are counted in.
 #[derive(Debug)]
 pub struct Telemetry {
-    routes: Routes,
-    requests: Requests,
+    classifier: Classifier,
+    publisher: Publisher,
+    meter: Meter,
+    sinks: Sinks,
     tracing: Option<Tracing>,
+    /// Whether what is told once is told. It is told again after a new configuration, and by each worker.
+    told: Cell<bool>,
 }
 
-/// What a request was when it arrived. At its end its path may have been rewritten.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Memo(Option<Arrival>, Option<Hop>);
-
+/// Where the end of a request is told, if anywhere.
 #[derive(Clone, Copy, Debug)]
-struct Arrival {
-    /// The rank of the route it took.
-    route: Option<usize>,
-    method: Method,
-    grpc: bool,
+pub(crate) struct Sinks {
+    pub(crate) metrics: bool,
+    /// Filter state, for what is known when a request ends.
+    pub(crate) state_at_end: bool,
+}
+
+/// What is kept of a request from its arrival to its end.
+#[derive(Clone, Debug, Default)]
+pub struct Memo(Option<Kept>, Option<Hop>);
+
+#[derive(Clone, Debug)]
+struct Kept {
+    arrival: Arrival,
+    /// Whether its `x-request-id` is in the sample.
+    sampled: bool,
 }
 
 impl Filter for Telemetry {
     const NAME: &'static str = "telemetry";
 
-    const LATER: &'static [Phase] = &[Phase::Response, Phase::Log];
+    const LATER: &'static [Phase] = &[Phase::Log];
 
     type Memo = Memo;
 
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid> {
-        let (routes, tracing) = config::read(document, metrics)?;
-        let requests = Requests::declare(routes.ranked(), metrics).map_err(|invalid| {
-            let expected = format!("routes that need at most {MAX_SERIES} metric series in all");
-            Invalid::at("/routes", expected, invalid.to_string())
-        })?;
-        Ok(Self { routes, requests, tracing })
+        config::parse(document, metrics)
     }
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
         let mut attributes = match phase {
-            Phase::Log => Ending::ATTRIBUTES.to_vec(),
-            Phase::Request | Phase::Response => Vec::new(),
+            Phase::Log if self.heeds_ends() => {
+                let how = [
+                    Attribute::ResponseCode,
+                    Attribute::ResponseFlags,
+                    Attribute::ResponseGrpcStatus,
+                ];
+                let why = self.sinks.state_at_end.then_some(Attribute::ResponseCodeDetails);
+                let more = why.into_iter().chain(self.publisher.attributes());
+                how.into_iter().chain(self.meter.attributes()).chain(more).collect()
+            }
+            Phase::Request | Phase::Response | Phase::Log => Vec::new(),
         };
         attributes.extend(self.tracing.iter().flat_map(|tracing| tracing.attributes(phase)));
         attributes
     }
 
+    fn expressions(&self) -> Vec<Stated> {
+        self.publisher.expressions()
+    }
+
+    fn late_expressions(&self) -> Vec<Stated> {
+        self.publisher.late_expressions()
+    }
+
     fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
-        let arrival = self.classify(view.request());
-        memo.0 = Some(arrival);
-        let mut outcome = Outcome { publish: self.publish(arrival), ..Outcome::pass() };
+        let request = view.request();
+        let arrival = self.classifier.classify(request, ports.cells);
+        let publish = self.publisher.at_arrival(*view, &self.classifier, &arrival);
+        memo.0 = Some(Kept { arrival, sampled: self.publisher.samples(request) });
+        let mut outcome = Outcome { publish, ..Outcome::pass() };
         if let Some(tracing) = &self.tracing {
             let (traced, hop) = tracing.on_request(view, ports);
             outcome.extend(traced);
@@ -90,22 +136,41 @@ impl Filter for Telemetry {
     }
 
     fn on_log(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
-        let (arrival, publish) = match memo.0 {
-            Some(arrival) => (arrival, Vec::new()),
+        let mut outcome = Outcome::pass();
+        let kept = memo.0.take();
+        if kept.is_some() && !self.heeds_ends() {
+            return outcome;
+        }
+        let (mut arrival, sampled) = match kept {
+            Some(kept) => (kept.arrival, kept.sampled),
             None => {
-                let arrival = self.classify(view.request());
-                (arrival, self.publish(arrival))
+                let request = view.request();
+                let arrival = self.classifier.classify(request, ports.cells);
+                outcome.publish = self.publisher.at_arrival(*view, &self.classifier, &arrival);
+                (arrival, self.publisher.samples(request))
             }
         };
-        let end = Ending::of(*view, arrival.grpc);
-        let count = self.requests.count(arrival.route, arrival.method, end);
-        let span = self.tracing.as_ref().zip(memo.1.as_ref()).and_then(|(tracing, hop)| {
-            let route = arrival.route.and_then(|rank| self.routes.ranked().get(rank));
-            let route = || route.map(|route| route.template.as_str().to_owned());
-            let code = view.number(Attribute::ResponseCode);
-            tracing.on_log(hop, arrival.method.as_str(), route, code, ports)
-        });
-        Outcome { publish, counts: count.into_iter().chain(span).collect(), ..Outcome::pass() }
+        let route = self.classifier.route(arrival.taken);
+        let (expected, threshold) =
+            route.map_or((&[][..], None), |route| (&route.expected, route.threshold));
+        let end = End::of(*view, arrival.grpc, expected);
+        let counts = &mut outcome.counts;
+        self.classifier.learn(&mut arrival, end, ports.cells, &self.meter.notes, counts);
+        let labels = self.meter.label(*view, end, ports, counts);
+        if self.sinks.metrics {
+            let request = Request { arrival: &arrival, end, threshold, labels: &labels };
+            self.meter.count(*view, &request, ports, counts);
+            if !self.told.replace(true) {
+                counts.extend(self.meter.first());
+            }
+        }
+        let ended = publish::Ended { end, took: duration(*view), threshold, sampled };
+        outcome.publish.extend(self.publisher.at_end(*view, ended));
+        if self.sinks.state_at_end {
+            outcome.publish.extend(publish::end(end, &self.meter.labels, &labels));
+        }
+        outcome.counts.extend(self.span(*view, memo.1.as_ref(), &arrival, ports));
+        outcome
     }
 
     fn period(&self) -> Option<Duration> {
@@ -126,21 +191,27 @@ impl Telemetry {
         self.tracing.as_ref()?.exporter.as_ref()
     }
 
-    /// What the request is. A path that servers read differently takes no route.
-    fn classify(&self, request: Headers<'_>) -> Arrival {
-        let method = Method::of(request.method());
-        let path = canonical(request.path());
-        let route = path.ok().and_then(|path| self.routes.find(&path, method));
-        Arrival { route, method, grpc: request.is_grpc() }
+    /// Ends this hop's span, if it has one.
+    fn span(
+        &self,
+        view: View<'_>,
+        hop: Option<&Hop>,
+        arrival: &Arrival,
+        ports: &Ports<'_>,
+    ) -> Option<Count> {
+        let (tracing, hop) = self.tracing.as_ref().zip(hop)?;
+        let route = || self.classifier.template(arrival.taken).map(Into::into);
+        let code = view.number(Attribute::ResponseCode);
+        tracing.on_log(hop, arrival.method.as_str(), route, code, ports)
     }
 
-    fn publish(&self, arrival: Arrival) -> Vec<Publication> {
-        let route = arrival.route.and_then(|rank| self.routes.ranked().get(rank));
-        let publication = route.map(|route| Publication {
-            name: "http_route",
-            value: route.template.as_str().as_bytes().to_vec(),
-        });
-        publication.into_iter().collect()
+    /// Whether it matters how requests end.
+    fn heeds_ends(&self) -> bool {
+        self.sinks.metrics
+            || self.sinks.state_at_end
+            || self.classifier.learned.is_some()
+            || self.exporter().is_some()
+            || self.publisher.heeds_ends()
     }
 }
 

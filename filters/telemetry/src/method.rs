@@ -23,6 +23,12 @@ impl Method {
         Self::known(name).unwrap_or(Self::OTHER)
     }
 
+    /// The method that a document writes in lower case, as OpenAPI does.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        let lower = word.bytes().all(|byte| byte.is_ascii_lowercase());
+        lower.then(|| Self::known(word.to_ascii_uppercase().as_bytes())).flatten()
+    }
+
     /// Its name.
     pub(crate) fn as_str(self) -> &'static str {
         NAMES.get(usize::from(self.0)).copied().unwrap_or("_OTHER")
@@ -66,6 +72,16 @@ impl Methods {
         self.0 & other.0 != 0
     }
 
+    /// Those of these that are not in the other set.
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// The names of these methods, in a fixed order.
     pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
         (0_u8..)
@@ -80,7 +96,8 @@ impl Methods {
         usize::try_from((self.0 & before).count_ones()).unwrap_or_default()
     }
 
-    fn only(method: Method) -> Self {
+    /// This method alone.
+    pub(crate) fn only(method: Method) -> Self {
         Self(1_u16.checked_shl(method.0.into()).unwrap_or_default())
     }
 }

@@ -1,7 +1,9 @@
 //! Which route a request takes: one lookup in a trie of path segments, however many routes there are.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
 
 use filter_core::matching::PathTemplate;
 use filter_core::matching::template::Segment;
@@ -18,9 +20,17 @@ pub(crate) struct Route {
     pub(crate) label: LabelValue,
     /// The methods it is about.
     pub(crate) methods: Methods,
+    /// What it is called, if not METHOD TEMPLATE.
+    pub(crate) operation: Option<String>,
+    /// The statuses that are no error on it.
+    pub(crate) expected: Vec<u16>,
+    /// How long a good request takes at most, if it has a threshold of its own.
+    pub(crate) threshold: Option<Duration>,
+    /// Of two routes that would take the same requests the one of the lower rank has them, if the ranks differ.
+    pub(crate) source: usize,
 }
 
-/// Two routes, by position in the document, that would take the same requests.
+/// Two routes of one source, by position in the document, that would take the same requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Clash {
     /// The earlier one.
@@ -48,19 +58,28 @@ impl Routes {
     /// the left. No two different shapes that match one path are equal in all of these.
     pub(crate) fn compile(routes: Vec<Route>) -> Result<Self, Clash> {
         let mut ranked: Vec<(usize, Route)> = routes.into_iter().enumerate().collect();
-        ranked.sort_by_cached_key(|(_, route)| precedence(&route.template));
+        ranked.sort_by_cached_key(|(_, route)| (precedence(&route.template), route.source));
         let mut root = Node::default();
-        for (rank, (position, route)) in ranked.iter().enumerate() {
+        let mut kept: Vec<(usize, Route)> = Vec::with_capacity(ranked.len());
+        for (position, mut route) in ranked {
+            let rank = kept.len();
             let end = root.leaf(&route.template, rank);
-            for other in end.iter().filter_map(|rank| ranked.get(*rank)) {
-                if other.1.methods.overlaps(route.methods) {
-                    let (first, second) = (other.0.min(*position), other.0.max(*position));
+            for (earlier, other) in end.iter().filter_map(|rank| kept.get(*rank)) {
+                if !other.methods.overlaps(route.methods) {
+                    continue;
+                }
+                if other.source == route.source {
+                    let (first, second) = ((*earlier).min(position), (*earlier).max(position));
                     return Err(Clash { first, second });
                 }
+                route.methods = route.methods.without(other.methods);
             }
-            end.push(rank);
+            if !route.methods.is_empty() {
+                end.push(rank);
+                kept.push((position, route));
+            }
         }
-        Ok(Self { ranked: ranked.into_iter().map(|(_, route)| route).collect(), root })
+        Ok(Self { ranked: kept.into_iter().map(|(_, route)| route).collect(), root })
     }
 
     /// All routes, best first.
@@ -70,9 +89,15 @@ impl Routes {
 
     /// The rank of the best route for a canonical path.
     pub(crate) fn find(&self, path: &[u8], method: Method) -> Option<usize> {
-        let mut lookup = Lookup { ranked: &self.ranked, method, best: None };
-        lookup.walk(&self.root, Some(path.strip_prefix(b"/")?), Side::Front);
-        lookup.best
+        self.look_up(path, method).best
+    }
+
+    fn look_up(&self, path: &[u8], method: Method) -> Lookup<'_> {
+        let mut lookup = Lookup { ranked: &self.ranked, method, best: None, steps: 0 };
+        if let Some(path) = path.strip_prefix(b"/") {
+            lookup.walk(&self.root, Some(path), Side::Front);
+        }
+        lookup
     }
 }
 
@@ -110,7 +135,9 @@ fn precedence(template: &PathTemplate) -> (bool, usize, Reverse<usize>, Vec<Kind
 /// What may follow one segment of a template.
 #[derive(Debug, Default)]
 struct Node {
-    literals: BTreeMap<Vec<u8>, Node>,
+    /// One step finds the child of a segment, however many there are. The hash is the same in every run, but what is in
+    /// the map is the configuration's, so that no client can make it slow.
+    literals: HashMap<Vec<u8>, Node, BuildHasherDefault<DefaultHasher>>,
     one: Option<Box<Node>>,
     /// What follows a `{**}`, from the end of the path.
     rest: Option<Box<Node>>,
@@ -162,6 +189,8 @@ struct Lookup<'a> {
     ranked: &'a [Route],
     method: Method,
     best: Option<usize>,
+    /// How many nodes were visited.
+    steps: usize,
 }
 
 impl Lookup<'_> {
@@ -170,6 +199,7 @@ impl Lookup<'_> {
         if self.best.is_some_and(|best| best <= node.best) {
             return;
         }
+        self.steps = self.steps.saturating_add(1);
         // A `{**}` takes at least one segment, perhaps an empty one.
         if left.is_some() == (side == Side::Back) {
             self.offer(&node.ends);

@@ -73,6 +73,22 @@ pub(crate) fn canary() -> Plugin {
     Plugin::shipped("canary", &splitting())
 }
 
+/// A hundred decisions between versions, about hosts and paths that nobody asks for.
+pub(crate) fn hundred_rollouts() -> Plugin {
+    let rollout = |number: u32| {
+        json!({
+            "name": format!("other-{number}"),
+            "match": {"hosts": ["shop.example"], "paths": [format!("/other/{number}/*")]},
+            "header": format!("x-canary-other-{number}"),
+            "key": [{"header": USER}],
+            "stable": "v1",
+            "variants": [{"name": "v2", "weight": SHARE}],
+        })
+    };
+    let rollouts: Vec<Value> = (0..100).map(rollout).collect();
+    Plugin::shipped("canary", &json!({"rollouts": rollouts}))
+}
+
 /// All of that in one plugin.
 pub(crate) fn suite(bucket: &Bucket) -> Plugin {
     let document = json!({

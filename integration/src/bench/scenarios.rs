@@ -189,6 +189,7 @@ pub fn scenarios() -> Vec<Scenario> {
             floor: Some(NONE_BUT_FAULT),
             ..plain("native: canary", "weighted clusters", natives([native::fault()]))
         },
+        plain("canary, none of a hundred", "canary", vec![Link::Ours(ours::hundred_rollouts())]),
         full(
             "chain",
             "telemetry, authz, ratelimit, canary",
@@ -250,7 +251,8 @@ mod tests {
     #[test]
     fn a_choice_comes_with_what_it_is_compared_with() {
         let names: Vec<_> = only("canary", scenarios()).iter().map(|one| one.name).collect();
-        assert_eq!(names, [NONE, NONE_BUT_FAULT, NOOP, "canary", "native: canary"]);
+        let hundred = "canary, none of a hundred";
+        assert_eq!(names, [NONE, NONE_BUT_FAULT, NOOP, "canary", "native: canary", hundred]);
     }
 
     #[test]

@@ -13,9 +13,10 @@ mod proxy;
 use std::time::Duration;
 
 use canary::Memo;
+use filter_core::cells::{Cell, Cells, Stored, Unavailable, Version};
 use filter_core::fixture::{FixtureExchange, World};
 use filter_core::view::{Attribute, Value};
-use filter_core::{Filter, HeaderMap, Phase, View};
+use filter_core::{Filter, HeaderMap, Phase, Ports, View};
 
 use proxy::{Begun, GUARDED, Proxy, TICK, configured};
 
@@ -99,6 +100,35 @@ fn a_worker_that_is_gone_takes_what_it_had_not_told_and_no_more() {
     assert_eq!(proxy.on_v2(500), NOBODY);
 }
 
+/// A store that cannot be written, as it is broken or as others always write first.
+struct Unwritable(Result<Stored, Unavailable>);
+
+impl Cells for Unwritable {
+    fn load(&self, _: &[u8]) -> Result<Option<Cell>, Unavailable> {
+        self.0.map(|_| None)
+    }
+
+    fn store(&self, _: &[u8], _: &[u8], _: Option<Version>) -> Result<Stored, Unavailable> {
+        self.0
+    }
+}
+
+#[test]
+fn what_cannot_be_told_now_is_told_later() {
+    for cells in [Unwritable(Err(Unavailable)), Unwritable(Ok(Stored::Conflict))] {
+        let mut proxy = Proxy::new(2, GUARDED);
+        proxy.traffic(500, 500);
+        for worker in &proxy.workers {
+            let ports = Ports { cells: &cells, ..proxy.world.ports() };
+            assert_eq!(worker.on_tick(&ports).counts, []);
+        }
+        assert!(!proxy.on_v2(500).is_empty());
+        (0..2).for_each(|_| proxy.tick());
+        assert_eq!(proxy.events, ["ejected"]);
+        assert_eq!(proxy.on_v2(500), NOBODY);
+    }
+}
+
 #[test]
 fn slow_answers_count_too_and_each_rollout_has_one_cell() {
     let mut proxy = Proxy::new(2, GUARDED);
@@ -125,30 +155,68 @@ fn slow_answers_count_too_and_each_rollout_has_one_cell() {
 }
 
 #[test]
-fn those_who_chose_a_variant_that_is_off_get_it_if_they_are_let_through() {
-    for (overrides, reason, version) in
-        [("stop", "guarded", "shop=v1"), ("pass", "override", "shop=v2")]
-    {
-        let document = GUARDED
-            .replace("\"guard\":{", &format!("\"guard\":{{\"overrides\":\"{overrides}\","))
-            .replace(
-                "\"stable\"",
-                r#""overrides":[{"nginx":{"canaryByHeader":"x-canary"}}],"stable""#,
-            );
-        let mut proxy = Proxy::new(1, &document);
+fn those_who_may_choose_pass_if_it_is_told_so_and_tell_it_nothing() {
+    let with = |rule: &str| {
+        let overrides = r#""overrides":[{"choice":{"header":"x-want"},"when":[{"key":"request.headers[x-user]","values":["user-1*"]}]}],"#;
+        let document = GUARDED.replace("\"stable\"", &format!("{overrides}\"stable\""));
+        document.replace("\"interval\"", &format!("{rule}\"interval\""))
+    };
+    let ask = |proxy: &Proxy| {
+        let begun = proxy.begin_with(0, 1, &[("x-want", "v2")]);
+        let got = (begun.version.clone(), begun.reason);
+        (got, begun)
+    };
+    for (rule, passes) in [("", false), (r#""overrides":"pass","#, true)] {
+        let mut proxy = Proxy::new(1, &with(rule));
+        // What becomes of testers alone takes nothing off where they are left alone.
+        for _ in 0..200 {
+            let (got, begun) = ask(&proxy);
+            assert_eq!(got, ("shop=v2".to_owned(), "override"));
+            proxy.end(begun, 500);
+            proxy.end(proxy.begin(0, 7), 200);
+            proxy.end(proxy.begin(0, 8), 200);
+        }
+        proxy.tick();
+        assert_eq!(proxy.events.is_empty(), passes, "{:?}", proxy.events);
         proxy.traffic(500, 500);
-        (0..2).for_each(|_| proxy.tick());
+        proxy.tick();
         assert_eq!(proxy.events, ["ejected"]);
-        let lines =
-            [(":method", "GET"), (":path", "/"), (":authority", "a"), ("x-canary", "always")];
-        let exchange =
-            FixtureExchange { request: HeaderMap::from_pairs(lines), ..FixtureExchange::default() };
-        let view = View::new(&exchange, Phase::Request, &[]);
-        let outcome =
-            proxy.workers[0].on_request(&view, &mut Memo::default(), &proxy.world.ports());
-        assert_eq!(outcome.decisions[0].reason, reason);
-        assert_eq!(outcome.publish[0].value, version.as_bytes());
+        let expected = if passes { ("shop=v2", "override") } else { ("shop=v1", "guarded") };
+        let (got, _) = ask(&proxy);
+        assert_eq!((got.0.as_str(), got.1), expected);
     }
+}
+
+#[test]
+fn a_user_who_is_kept_from_a_variant_keeps_the_cookie_and_carries_what_they_got() {
+    let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let document = GUARDED
+        .replace("{\"rollouts\"", &format!("{{\"signingKeys\":[{{\"id\":\"a\",\"secret\":\"{key}\"}}],\"baggage\":{{}},\"rollouts\""))
+        .replace("\"stable\"", "\"stickyCookie\":{\"name\":\"shop\"},\"stable\"");
+    let mut proxy = Proxy::new(1, &document);
+    let user = proxy.on_v2(50)[0];
+    let cookies = |proxy: &Proxy, begun: &mut Begun| {
+        let exchange = FixtureExchange::default();
+        let view = View::new(&exchange, Phase::Response, &[]);
+        proxy.workers[0].on_response(&view, &mut begun.memo, &proxy.world.ports()).edits
+    };
+    let mut begun = proxy.begin(0, user);
+    let [filter_core::Edit::Append(_, line)] = &cookies(&proxy, &mut begun)[..] else {
+        panic!("no cookie")
+    };
+    let line = String::from_utf8(line.clone()).unwrap();
+    let cookie = line.split(';').next().unwrap();
+    let again = |proxy: &Proxy| proxy.begin_with(0, user, &[("cookie", cookie)]);
+    assert_eq!((&*again(&proxy).version, again(&proxy).reason), ("shop=v2", "sticky"));
+    proxy.traffic(500, 500);
+    proxy.tick();
+    let mut kept = again(&proxy);
+    assert_eq!((&*kept.version, kept.reason), ("shop=v1", "guarded"));
+    assert_eq!(cookies(&proxy, &mut kept), []);
+    let carried = kept.edits.iter().find(|edit| edit.name().as_str() == "baggage").unwrap();
+    let filter_core::Edit::Set(_, carried) = carried else { panic!("{carried:?}") };
+    assert!(String::from_utf8_lossy(carried).contains("shop"), "{carried:?}");
+    assert!(String::from_utf8_lossy(carried).contains("v1"), "{carried:?}");
 }
 
 /// Where the route has the weights.
@@ -179,7 +247,7 @@ fn where_the_route_has_the_weights_all_lie_at_the_low_end_while_a_variant_is_off
         let over = worker.on_log(&View::new(&exchange, Phase::Log, &[]), &mut memo, &world.ports());
         let bucket = outcome.edits.iter().find_map(|edit| match edit {
             filter_core::Edit::Set(_, value) => Some(String::from_utf8(value.clone()).unwrap()),
-            filter_core::Edit::Remove(_) | filter_core::Edit::Append(..) => None,
+            _ => None,
         });
         let route = String::from_utf8(over.publish[0].value.clone()).unwrap();
         (outcome.decisions[0].reason, bucket, route)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use canary::{Canary, Memo};
 use filter_core::fixture::{FixtureExchange, World};
 use filter_core::view::{Attribute, Value};
-use filter_core::{Count, Filter, HeaderMap, Metrics, Phase, View};
+use filter_core::{Count, Edit, Filter, HeaderMap, Metrics, Phase, View};
 
 /// A window of two seconds, thirty requests, off for a second at first and for four at most.
 pub(crate) const GUARDED: &str = r#"{"rollouts":[{
@@ -54,15 +54,26 @@ impl Proxy {
 
     /// A request by a user, and what a worker makes of it.
     pub(crate) fn begin(&self, worker: usize, user: usize) -> Begun {
+        self.begin_with(worker, user, &[])
+    }
+
+    /// As [`Proxy::begin`], with more headers.
+    pub(crate) fn begin_with(&self, worker: usize, user: usize, more: &[(&str, &str)]) -> Begun {
         let user = format!("user-{user}");
         let lines = [(":method", "GET"), (":path", "/"), (":authority", "a"), ("x-user", &user)];
-        let exchange =
-            FixtureExchange { request: HeaderMap::from_pairs(lines), ..FixtureExchange::default() };
+        let request = HeaderMap::from_pairs(lines.iter().chain(more).copied());
+        let exchange = FixtureExchange { request, ..FixtureExchange::default() };
         let mut memo = Memo::default();
         let view = View::new(&exchange, Phase::Request, &[]);
         let outcome = self.workers[worker].on_request(&view, &mut memo, &self.world.ports());
         let variant = String::from_utf8(outcome.publish[0].value.clone()).unwrap();
-        Begun { worker, memo, version: variant, reason: outcome.decisions[0].reason }
+        Begun {
+            worker,
+            memo,
+            version: variant,
+            reason: outcome.decisions[0].reason,
+            edits: outcome.edits,
+        }
     }
 
     /// It is over, with this status.
@@ -107,6 +118,7 @@ pub(crate) struct Begun {
     pub(crate) memo: Memo,
     pub(crate) version: String,
     pub(crate) reason: &'static str,
+    pub(crate) edits: Vec<Edit>,
 }
 
 pub(crate) fn configured(document: &str) -> (Canary, Metrics) {

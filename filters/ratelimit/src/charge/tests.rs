@@ -20,11 +20,11 @@ fn place(fingerprint: u64) -> Place {
 
 fn tat(world: &World, key: u64) -> u64 {
     let held = world.cells.load(&place(0).cell).unwrap().map(|cell| cell.value);
-    Slot::parse(limit(1).layout(), held).seat(key).tats[0]
+    Slot::parse(limit(1).layout(), held, 0).seat(key).debts[0].tat
 }
 
 fn claim(limits: Limits, key: u64, now: u64) -> Claim {
-    Claim { limits: Rc::new(limits), place: place(key), cost: 1, now, slack: SLACK }
+    Claim { limits: Rc::new(limits), place: place(key), cost: 1, now }
 }
 
 fn pay(world: &World, limits: Limits, key: u64, now: u64) -> Result<Receipt, u64> {
@@ -71,24 +71,58 @@ fn what_is_still_owed_is_given_back_whoever_came_since() {
 fn a_charge_on_top_needs_no_tokens_and_ends_at_a_second_bucket() {
     let (world, limit) = (World::default(), limit(3));
     let receipt = pay(&world, limit, 1, SECOND).unwrap();
-    assert!(receipt.charge_more(4, SECOND, &world.cells));
+    receipt.charge_more(4, SECOND, &world.cells);
     assert_eq!(tat(&world, 1), 6 * SECOND);
-    assert!(receipt.charge_more(1000, SECOND, &world.cells));
+    receipt.charge_more(1000, SECOND, &world.cells);
     assert_eq!(tat(&world, 1), 7 * SECOND);
-    assert!(receipt.charge_more(1000, 0, &world.cells));
+    receipt.charge_more(1000, 0, &world.cells);
     assert_eq!(tat(&world, 1), 7 * SECOND, "a debt never falls");
 }
 
 #[test]
-fn a_debt_outlives_a_smaller_limit_as_an_empty_bucket_at_most() {
+fn tokens_that_were_used_stay_used_when_limits_change() {
+    let hundred = |seconds| {
+        let period = Duration::from_secs(seconds);
+        Limits::new(&[Window::bucket(100, 100, period).unwrap()]).unwrap()
+    };
+    let (minute, hour) = (hundred(60), hundred(3600));
+    let world = World::default();
+    (0..60).for_each(|_| drop(pay(&world, minute, 1, SECOND).unwrap()));
+    let left = |limits: Limits, now| {
+        let quote = Quote::ask(claim(limits, 1, now), &world.cells).unwrap();
+        limits.window(0).left(&quote.seat.debts[0], now).0
+    };
+    // Under whichever limit they are asked for, and before any of it is written.
+    assert_eq!((left(minute, SECOND), left(hour, SECOND)), (40, 40));
+    (0..40).for_each(|_| drop(pay(&world, hour, 1, SECOND).unwrap()));
+    assert_eq!(pay(&world, minute, 1, SECOND).unwrap_err(), 3 * SECOND / 5);
+    assert_eq!(pay(&world, hour, 1, SECOND).unwrap_err(), 36 * SECOND);
+    // What flows in does so by the limit that was asked last, also when that refused.
+    assert_eq!(left(minute, 37 * SECOND), 1);
+    pay(&world, minute, 1, 37 * SECOND).unwrap();
+    assert_eq!(left(hour, 37 * SECOND + 3 * SECOND / 5), 1);
+}
+
+#[test]
+fn who_used_more_than_a_smaller_bucket_holds_waits_for_all_of_it() {
     let (world, large, small) = (World::default(), limit(1000), limit(2));
     for _ in 0..1000 {
         pay(&world, large, 1, 0).unwrap();
     }
-    assert_eq!(pay(&world, small, 1, 0).unwrap_err(), 999 * SECOND, "without a clock");
-    assert_eq!(pay(&world, small, 1, SECOND).unwrap_err(), SECOND);
-    pay(&world, small, 1, 2 * SECOND).unwrap();
-    assert_eq!(pay(&world, small, 1, 2 * SECOND).unwrap_err(), SECOND);
+    assert_eq!(pay(&world, small, 1, SECOND).unwrap_err(), 998 * SECOND);
+    // And finds as much used when the limit is what it was.
+    assert_eq!(pay(&world, large, 1, 0).unwrap_err(), SECOND);
+}
+
+#[test]
+fn what_another_configuration_charged_is_given_back_in_its_tokens() {
+    let (world, second) = (World::default(), limit(9));
+    let slower = Limits::new(&[Window::bucket(9, 1, Duration::from_secs(10)).unwrap()]).unwrap();
+    let receipt = pay(&world, second, 1, SECOND).unwrap();
+    pay(&world, slower, 1, SECOND).unwrap();
+    assert_eq!(tat(&world, 1), 21 * SECOND);
+    receipt.give_back(1, Some(SECOND), &world.cells);
+    assert_eq!(tat(&world, 1), 11 * SECOND);
 }
 
 #[test]
@@ -161,6 +195,36 @@ proptest! {
                 let sum: i64 = used[index..].iter().map(|(_, count)| *count).sum();
                 let allowed = burst * SECOND + (now - began);
                 prop_assert!(sum.max(0) as u64 * SECOND <= allowed, "{sum} from {began} to {now}");
+            }
+        }
+    }
+
+    /// Of a limit that is changed again and again, by name: used tokens are what they would be by a count of tokens.
+    #[test]
+    fn no_push_forgives_a_token_or_takes_one(
+        steps in prop::collection::vec((0_u64..3000, prop::option::weighted(0.2, 0_usize..5)), 1..120),
+    ) {
+        // Tokens at once, and seconds a token.
+        let shapes = [(5, 1), (5, 60), (3, 4), (8, 2), (1, 30)];
+        let limits = shapes.map(|(burst, seconds)| {
+            Limits::new(&[Window::bucket(burst, 1, Duration::from_secs(seconds)).unwrap()]).unwrap()
+        });
+        // Sixtieths of a tick's part of a token of a second, so that all of these are whole.
+        let whole = i128::from(60 * SECOND);
+        let (world, mut now, mut shape, mut used) = (World::default(), SECOND, 0, 0_i128);
+        for (millis, change) in steps {
+            let passed = SECOND / 1000 * millis;
+            now += passed;
+            used = (used - i128::from(passed) * 60 / shapes[shape].1 as i128).max(0);
+            shape = change.unwrap_or(shape);
+            let burst = whole * shapes[shape].0 as i128;
+            match pay(&world, limits[shape], 1, now) {
+                Ok(_) => {
+                    used += whole;
+                    prop_assert!(used <= burst, "{used} used of {burst}");
+                }
+                // Parts of a tick were rounded up at each change.
+                Err(_) => prop_assert!(used + whole + 60 * 120 > burst, "{used} used of {burst}"),
             }
         }
     }

@@ -10,6 +10,9 @@ use super::raw::RawBucket;
 use crate::gcra::InvalidLimit;
 use crate::limit::{Limits, MAX_WINDOWS, Window};
 
+/// What a rule must have.
+pub(super) const ONE_LIMIT: &str = "one of `tokenBucket`, `limits` and `concurrency`";
+
 const MAX_TOKENS: u64 = 1 << 32;
 const MIN_INTERVAL: Span = Span(Duration::from_millis(1));
 
@@ -25,8 +28,8 @@ pub(super) fn limits(
         }
         (None, Some(quotas)) => several(&quotas, replicas)?,
         (bucket, _) => {
-            let found = if bucket.is_some() { "both" } else { "neither" };
-            return Err(Invalid::at("", "either `tokenBucket` or `limits`", found));
+            let found = if bucket.is_some() { "several" } else { "none" };
+            return Err(Invalid::at("", ONE_LIMIT, found));
         }
     };
     Limits::new(&windows).ok_or_else(|| Invalid::at("/limits", "at least one", "none"))

@@ -1,6 +1,7 @@
 //! From the document to rules, or a refusal.
 
 mod amount;
+mod concurrency;
 mod parts;
 mod raw;
 mod rule;
@@ -18,6 +19,7 @@ pub(crate) use amount::divided;
 pub(crate) use raw::{Contended, LimitHeaders};
 pub(crate) use status::StatusPattern;
 
+use crate::in_flight::Fleet;
 use crate::key::{Key, Part};
 use crate::limit::Limits;
 use crate::table::Table;
@@ -49,23 +51,43 @@ pub(crate) struct LimitRule {
     /// Those of which any of these holds are not counted.
     pub(crate) exempt: Vec<Condition>,
     pub(crate) key: Key,
-    pub(crate) limits: Rc<Limits>,
     pub(crate) table: Table,
-    /// The limits of single keys; none where they are not limited.
-    pub(crate) overrides: Overrides,
+    pub(crate) quota: Quota,
     pub(crate) limit_from: Option<LimitFrom>,
-    pub(crate) cost: Cost,
-    pub(crate) settle: Option<Settle>,
     /// Of how many refusals of a hundred the client is told; of none in shadow mode.
     pub(crate) enforced: u8,
     pub(crate) contended: Contended,
-    /// How far a debt may be ahead of an empty bucket and be believed, in ticks.
-    pub(crate) slack: u64,
     pub(crate) reply: Rc<ReplyPlan>,
 }
 
+/// What is limited, and to how much.
+#[derive(Clone, Debug)]
+pub(crate) enum Quota {
+    /// Requests, or what they cost, by time.
+    Rate(Rate),
+    /// Requests at the same time.
+    Concurrency(Concurrency),
+}
+
+/// A limit on requests by time.
+#[derive(Clone, Debug)]
+pub(crate) struct Rate {
+    pub(crate) limits: Rc<Limits>,
+    pub(crate) overrides: Overrides<Rc<Limits>>,
+    pub(crate) cost: Cost,
+    pub(crate) settle: Option<Settle>,
+}
+
+/// A limit on requests at the same time.
+#[derive(Clone, Debug)]
+pub(crate) struct Concurrency {
+    pub(crate) most: u64,
+    pub(crate) overrides: Overrides<u64>,
+    pub(crate) fleet: Rc<Fleet>,
+}
+
 /// Limits by the text of each part of the key; none for keys that are not limited.
-pub(crate) type Overrides = HashMap<Vec<Vec<u8>>, Option<Rc<Limits>>>;
+pub(crate) type Overrides<T> = HashMap<Vec<Vec<u8>>, Option<T>>;
 
 /// A limit that the request brings along.
 #[derive(Clone, Debug)]

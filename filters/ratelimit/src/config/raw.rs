@@ -46,6 +46,7 @@ pub(super) struct RawRule {
     pub(super) missing_key: Option<MissingKey>,
     pub(super) token_bucket: Option<Object<RawBucket>>,
     pub(super) limits: Option<NonEmpty<String>>,
+    pub(super) concurrency: Option<Object<RawConcurrency>>,
     pub(super) overrides: Option<NonEmpty<Object<RawOverride>>>,
     pub(super) limit_from: Option<Object<RawLimitFrom>>,
     pub(super) cost: Option<Object<RawCost>>,
@@ -123,10 +124,18 @@ pub(super) struct RawBucket {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RawConcurrency {
+    pub(super) max_requests: Whole,
+    pub(super) lease_duration: Option<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RawOverride {
     pub(super) key: NonEmpty<String>,
     pub(super) token_bucket: Option<Object<RawBucket>>,
     pub(super) limits: Option<NonEmpty<String>>,
+    pub(super) concurrency: Option<Object<RawConcurrency>>,
     #[serde(default)]
     pub(super) unlimited: bool,
 }

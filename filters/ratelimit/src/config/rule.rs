@@ -4,17 +4,18 @@ use std::num::NonZeroU64;
 use std::rc::Rc;
 
 use filter_core::Invalid;
-use filter_core::config::{Object, Whole};
+use filter_core::config::{Object, Span, Whole};
 use filter_core::matching::{Condition, NonEmpty, RawCondition};
 
-use super::amount::{limits, tokens};
+use super::amount::{ONE_LIMIT, limits, tokens};
 use super::parts::header_or_claim;
-use super::raw::{Mode, RawCost, RawLimitFrom, RawOverride, RawPart, RawRule, RawSettle};
-use super::{Cost, LimitFrom, LimitRule, Overrides, ReplyPlan, Settle, span};
-use crate::charge::SLACK;
+use super::raw::{
+    Mode, RawBucket, RawCost, RawLimitFrom, RawOverride, RawPart, RawRule, RawSettle,
+};
+use super::{Cost, LimitFrom, LimitRule, Overrides, Quota, Rate, ReplyPlan, Settle, span};
 use crate::key::Key;
 use crate::limit::Limits;
-use crate::table::{SLOTS, Table};
+use crate::table::{Contents, SLOTS, Table};
 
 impl RawRule {
     pub(super) fn compile(
@@ -33,48 +34,57 @@ impl RawRule {
         };
         let parts = self.key.map(|parts| parts.into_vec().into_iter().enumerate().map(part));
         let parts = parts.map(Iterator::collect::<Result<Vec<_>, _>>).transpose()?;
-        let mut own = limits(self.token_bucket, self.limits, replicas)?;
-        if let Some(penalty) = self.penalty {
-            own = own.with_penalty(span("/penalty", penalty)?);
-        }
+        let count = parts.as_ref().map_or(0, Vec::len);
         let slots = if parts.is_some() { SLOTS } else { NonZeroU64::MIN };
-        let overrides =
-            overrides(self.overrides, parts.as_ref().map_or(0, Vec::len), &own, replicas)?;
-        let limit_from = self
-            .limit_from
-            .map(|Object(from)| from.compile(&own).map_err(|invalid| invalid.under("/limitFrom")));
-        let cost = self.cost.map_or_else(
-            || Ok(Cost { tokens: 1, header: None }),
-            |Object(cost)| cost.compile(&own).map_err(|invalid| invalid.under("/cost")),
-        )?;
-        let settle = self
-            .settle
-            .map(|Object(settle)| settle.compile().map_err(|invalid| invalid.under("/settle")));
-        let settle = settle.transpose()?;
+        let (quota, contents) = match self.concurrency {
+            None => {
+                let rate = RawRate {
+                    token_bucket: self.token_bucket,
+                    limits: self.limits,
+                    penalty: self.penalty,
+                    overrides: self.overrides,
+                    cost: self.cost,
+                    settle: self.settle,
+                };
+                (Quota::Rate(rate.compile(count, replicas)?), Contents::Debts)
+            }
+            Some(Object(concurrency)) => {
+                if self.token_bucket.is_some() || self.limits.is_some() {
+                    return Err(Invalid::at("", ONE_LIMIT, "several"));
+                }
+                let rates = [
+                    ("/cost", self.cost.is_some()),
+                    ("/settle", self.settle.is_some()),
+                    ("/penalty", self.penalty.is_some()),
+                ];
+                if let Some((pointer, _)) = rates.into_iter().find(|(_, said)| *said) {
+                    let expected = "`tokenBucket` or `limits` beside it";
+                    return Err(Invalid::at(pointer, expected, "`concurrency`"));
+                }
+                let concurrency = concurrency.compile(self.overrides, count, replicas)?;
+                (Quota::Concurrency(concurrency), Contents::Leases)
+            }
+        };
+        let limit_from = self.limit_from.map(|Object(from)| {
+            from.compile(&quota).map_err(|invalid| invalid.under("/limitFrom"))
+        });
         let reply = match self.reply {
             Some(Object(reply)) => {
                 Rc::new(reply.compile().map_err(|invalid| invalid.under("/reply"))?)
             }
             None => Rc::clone(reply),
         };
-        // Whoever may come to owe by a response may owe a second bucket.
-        let second = own.windows().iter().map(|window| window.gcra.empty(0)).max().unwrap_or(0);
-        let later = settle.as_ref().is_some_and(|settle| settle.header.is_some());
         Ok(LimitRule {
-            table: Table::new(&self.name, slots),
+            table: Table::new(&self.name, contents, slots),
             name: self.name,
             about: self.r#match,
             when: conditions("/when", self.when)?,
             exempt: conditions("/exempt", self.exempt)?,
             key: Key { parts, missing: self.missing_key.unwrap_or_default() },
-            limits: Rc::new(own),
-            overrides,
+            quota,
             limit_from: limit_from.transpose()?,
-            cost,
-            settle,
             enforced: enforced(self.mode, self.enforced_percent)?,
             contended: self.contended,
-            slack: SLACK.saturating_add(if later { second } else { 0 }),
             reply,
         })
     }
@@ -107,34 +117,68 @@ fn enforced(mode: Mode, percent: Option<Whole>) -> Result<u8, Invalid> {
     }
 }
 
-fn overrides(
+/// How much a rule lets through by time, as it is written.
+struct RawRate {
+    token_bucket: Option<Object<RawBucket>>,
+    limits: Option<NonEmpty<String>>,
+    penalty: Option<Span>,
+    overrides: Option<NonEmpty<Object<RawOverride>>>,
+    cost: Option<Object<RawCost>>,
+    settle: Option<Object<RawSettle>>,
+}
+
+impl RawRate {
+    fn compile(self, parts: usize, replicas: u64) -> Result<Rate, Invalid> {
+        let mut own = limits(self.token_bucket, self.limits, replicas)?;
+        if let Some(penalty) = self.penalty {
+            own = own.with_penalty(span("/penalty", penalty)?);
+        }
+        let overrides = overrides(self.overrides, parts, |raw| {
+            if raw.concurrency.is_some() {
+                return Err(Invalid::at("", "limits of the rule's kind", "`concurrency`"));
+            }
+            let limits = limits(raw.token_bucket, raw.limits, replicas)?;
+            limits
+                .in_place_of(&own)
+                .map(Rc::new)
+                .ok_or_else(|| Invalid::at("", "windows of the same times as the rule's", "others"))
+        })?;
+        let cost = self.cost.map_or_else(
+            || Ok(Cost { tokens: 1, header: None }),
+            |Object(cost)| cost.compile(&own).map_err(|invalid| invalid.under("/cost")),
+        )?;
+        let settle = self
+            .settle
+            .map(|Object(settle)| settle.compile().map_err(|invalid| invalid.under("/settle")));
+        let settle = settle.transpose()?;
+        Ok(Rate { limits: Rc::new(own), overrides, cost, settle })
+    }
+}
+
+/// The limits of single keys, by the text of each part; none for those that are unlimited.
+pub(super) fn overrides<T>(
     list: Option<NonEmpty<Object<RawOverride>>>,
     parts: usize,
-    own: &Limits,
-    replicas: u64,
-) -> Result<Overrides, Invalid> {
+    compile: impl Fn(RawOverride) -> Result<T, Invalid>,
+) -> Result<Overrides<T>, Invalid> {
     let mut all = Overrides::new();
     let list = list.map(NonEmpty::into_vec).unwrap_or_default();
     for (index, Object(raw)) in list.into_iter().enumerate() {
         let pointer = format!("/overrides/{index}");
-        let key: Vec<Vec<u8>> = raw.key.into_vec().into_iter().map(String::into_bytes).collect();
+        let key: Vec<Vec<u8>> = raw.key.iter().map(|text| text.clone().into_bytes()).collect();
         if key.len() != parts {
             let expected = format!("a value for each of {parts} parts of the key");
             return Err(Invalid::at(format!("{pointer}/key"), expected, key.len().to_string()));
         }
-        let limits = if raw.unlimited {
-            if raw.token_bucket.is_some() || raw.limits.is_some() {
-                let expected = "neither `tokenBucket` nor `limits` beside it";
+        let limited =
+            raw.token_bucket.is_some() || raw.limits.is_some() || raw.concurrency.is_some();
+        let limits = match (raw.unlimited, limited) {
+            (true, true) => {
+                let expected = "no limit beside it";
                 return Err(Invalid::at(format!("{pointer}/unlimited"), expected, "one"));
             }
-            None
-        } else {
-            let limits = limits(raw.token_bucket, raw.limits, replicas)
-                .map_err(|invalid| invalid.under(&pointer))?;
-            Some(limits.in_place_of(own).map(Rc::new).ok_or_else(|| {
-                let found = "others";
-                Invalid::at(pointer.clone(), "windows of the same times as the rule's", found)
-            })?)
+            (true, false) => None,
+            (false, _) => Some(compile(raw).map_err(|invalid| invalid.under(&pointer))?),
         };
         if all.insert(key, limits).is_some() {
             return Err(Invalid::at(
@@ -148,10 +192,12 @@ fn overrides(
 }
 
 impl RawLimitFrom {
-    fn compile(self, own: &Limits) -> Result<LimitFrom, Invalid> {
+    fn compile(self, quota: &Quota) -> Result<LimitFrom, Invalid> {
         let max = tokens("/max", self.max)?;
-        if own.windows().len() > 1 {
-            return Err(Invalid::at("", "one window", own.windows().len().to_string()));
+        if let Quota::Rate(Rate { limits, .. }) = quota
+            && limits.windows().len() > 1
+        {
+            return Err(Invalid::at("", "one window", limits.windows().len().to_string()));
         }
         Ok(LimitFrom { part: header_or_claim(self.header, self.claim)?, max })
     }

@@ -22,11 +22,14 @@ fn what_is_left_is_told_to_the_tick() {
         (2 * second, 4, Some(2 * second)),
         (2 * second + 1, 3, Some(1)),
         (10 * second, 0, Some(2 * second)),
-        (13 * second, 0, Some(3 * second)),
+        (13 * second, 0, Some(5 * second)),
     ] {
-        assert_eq!(window.left(7 + debt, 7), (left, next), "{debt}");
+        let debt = Debt { tat: 7 + debt, token: 2 * second };
+        assert_eq!(window.left(&debt, 7), (left, next), "{debt:?}");
     }
-    assert_eq!(window.left(0, 7), (5, None));
+    assert_eq!(window.left(&Debt { tat: 0, token: 2 * second }, 7), (5, None));
+    let elsewhere = Debt { tat: 7 + 3 * second, token: second };
+    assert_eq!(window.left(&elsewhere, 7), (2, Some(2 * second)), "three tokens used are three");
     assert_eq!(window.seconds(), 10);
     assert_eq!(limits(&[(3, 10)]).window(0).seconds(), 10);
 }
@@ -35,17 +38,18 @@ fn what_is_left_is_told_to_the_tick() {
 fn a_key_that_was_refused_is_barred_once() {
     let limits = limits(&[(2, 2)]).with_penalty(Duration::from_secs(60));
     let second = TICKS_PER_SECOND;
-    let mut tats = [2 * second, 0, 0, 0, 0];
+    let mut debts = Debts::default();
+    debts[0] = Debt { tat: 2 * second, token: second };
     assert!(
-        matches!(limits.decide(&tats, 0, 1), Verdict::Refuse { retry_after, .. } if retry_after == second)
+        matches!(limits.decide(&debts, 0, 1), Verdict::Refuse { retry_after, .. } if retry_after == second)
     );
-    assert_eq!(limits.bar(&mut tats, 0), Some(60 * second));
-    assert_eq!(limits.bar(&mut tats, 59 * second), None);
+    assert_eq!(limits.bar(&mut debts, 0), Some(60 * second));
+    assert_eq!(limits.bar(&mut debts, 59 * second), None);
     assert_eq!(
-        limits.decide(&tats, 10 * second, 1),
+        limits.decide(&debts, 10 * second, 1),
         Verdict::Refuse { window: 0, retry_after: 50 * second }
     );
-    assert!(matches!(limits.decide(&tats, 60 * second, 1), Verdict::Admit { remaining: 1, .. }));
+    assert!(matches!(limits.decide(&debts, 60 * second, 1), Verdict::Admit { remaining: 1, .. }));
 }
 
 proptest! {
@@ -55,40 +59,40 @@ proptest! {
         arrivals in prop::collection::vec((0_u64..40, 1_u64..3), 1..150),
     ) {
         let limits = limits(&shapes);
-        let (mut tats, mut now) = (Tats::default(), 0);
-        let mut alone = Tats::default();
+        let (mut debts, mut now) = (Debts::default(), 0);
+        let mut alone = Debts::default();
         for (tenths, cost) in arrivals {
             now += TICKS_PER_SECOND * tenths / 10;
-            let before = tats;
-            if let Verdict::Admit { tats: charged, remaining, window } = limits.decide(&tats, now, cost) {
-                tats = charged;
+            let before = debts;
+            if let Verdict::Admit { debts: charged, remaining, window } = limits.decide(&debts, now, cost) {
+                debts = charged;
                 // Exactly what each window would have been charged alone.
-                for (window, tat) in limits.windows().iter().zip(&mut alone) {
-                    let Ruling::Admit { tat: charged, .. } = window.gcra.decide(*tat, now, cost) else {
+                for (window, debt) in limits.windows().iter().zip(&mut alone) {
+                    let Ruling::Admit { tat, .. } = window.gcra.decide(debt.tat, now, cost) else {
                         return Err(TestCaseError::fail("one window would have refused"));
                     };
-                    *tat = charged;
+                    *debt = Debt { tat, token: window.gcra.token() };
                 }
-                let lefts: Vec<u64> = limits.windows().iter().zip(&tats)
-                    .map(|(window, tat)| window.left(*tat, now).0).collect();
+                let lefts: Vec<u64> = limits.windows().iter().zip(&debts)
+                    .map(|(window, debt)| window.left(debt, now).0).collect();
                 prop_assert_eq!(lefts.iter().min(), Some(&remaining));
                 prop_assert_eq!(lefts.get(window), Some(&remaining));
             }  else {
-                prop_assert_eq!(tats, before);
-                let some = limits.windows().iter().zip(&tats)
-                    .any(|(window, tat)| matches!(window.gcra.decide(*tat, now, cost), Ruling::Refuse { .. }));
+                prop_assert_eq!(debts, before);
+                let some = limits.windows().iter().zip(&debts)
+                    .any(|(window, debt)| matches!(window.gcra.decide(debt.tat, now, cost), Ruling::Refuse { .. }));
                 prop_assert!(some);
             }
-            prop_assert_eq!(tats, alone);
+            prop_assert_eq!(debts, alone);
         }
     }
 
     #[test]
     fn the_longest_wait_is_exact(shapes in prop::collection::vec((1_u64..9, 1_u64..9), 1..=4), ahead: [u32; 5]) {
         let limits = limits(&shapes);
-        let tats = ahead.map(|ahead| u64::from(ahead) * 64);
-        if let Verdict::Refuse { retry_after, .. } = limits.decide(&tats, 0, 1) {
-            let admits = |now| matches!(limits.decide(&tats, now, 1), Verdict::Admit { .. });
+        let debts = ahead.map(|ahead| Debt { tat: u64::from(ahead) * 64, token: 0 });
+        if let Verdict::Refuse { retry_after, .. } = limits.decide(&debts, 0, 1) {
+            let admits = |now| matches!(limits.decide(&debts, now, 1), Verdict::Admit { .. });
             prop_assert!(admits(retry_after) && !admits(retry_after - 1));
         }
     }

@@ -70,6 +70,14 @@ pub fn parse<T: DeserializeOwned>(document: &[u8]) -> Result<T, Invalid> {
     read(document)
 }
 
+/// Parses a JSON document that is written for others, who may have their own use for null, into what is read of it.
+///
+/// # Errors
+/// As [`parse`], null aside.
+pub fn parse_foreign<T: DeserializeOwned>(document: &[u8]) -> Result<T, Invalid> {
+    read(document)
+}
+
 fn read<T: DeserializeOwned>(document: &[u8]) -> Result<T, Invalid> {
     let mut reader = serde_json::Deserializer::from_slice(document);
     let value = serde_path_to_error::deserialize(&mut reader)

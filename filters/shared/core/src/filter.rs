@@ -43,6 +43,11 @@ pub trait Filter: Sized + 'static {
         Vec::new()
     }
 
+    /// The expressions that [`View::holds`] may be asked about in the log phase, compiled and refused alike.
+    fn late_expressions(&self) -> Vec<Stated> {
+        Vec::new()
+    }
+
     /// The request headers have arrived.
     fn on_request(&self, view: &View<'_>, memo: &mut Self::Memo, ports: &Ports<'_>) -> Outcome;
 

@@ -4,10 +4,14 @@
 //! proxy-wasm has no labels, and Envoy never forgets a stat that a module defined. A family therefore names every
 //! value of every label when the filter is configured, and a series is an index into their product. Labels are
 //! written into the stat's name as `NAME.label=.=value;.;label2=.=value2;.;`, from which Envoy's `stats_tags` cut
-//! them out again.
+//! them out again. Values that are learned from traffic have a fixed number of places in that product.
+
+mod dimension;
 
 use std::fmt;
 use std::rc::Rc;
+
+pub use dimension::{Dimension, Learned};
 
 /// The most series that one plugin may declare. A counter costs Envoy about half a kilobyte, a histogram six.
 pub const MAX_SERIES: usize = 20_000;
@@ -23,6 +27,8 @@ pub struct Metrics {
 pub enum MetricKind {
     /// A count that only grows.
     Counter,
+    /// A number that is what it was last set to.
+    Gauge,
     /// A distribution of whole numbers.
     Histogram,
 }
@@ -32,7 +38,9 @@ pub enum MetricKind {
 struct Declared {
     name: Rc<str>,
     kind: MetricKind,
-    labels: Vec<(&'static str, Vec<LabelValue>)>,
+    dimensions: Vec<Dimension>,
+    /// The upper bounds of a histogram's buckets, if it asks for some of its own.
+    buckets: &'static [u64],
 }
 
 /// A declared family, to name its series by.
@@ -98,7 +106,7 @@ impl Metrics {
         name: &str,
         labels: Vec<(&'static str, Vec<LabelValue>)>,
     ) -> Result<Family, InvalidMetric> {
-        self.declare(name, MetricKind::Counter, labels)
+        self.family(name, MetricKind::Counter, closed(labels), &[])
     }
 
     /// A histogram, by every value of every label. Its unit belongs in its name.
@@ -110,14 +118,20 @@ impl Metrics {
         name: &str,
         labels: Vec<(&'static str, Vec<LabelValue>)>,
     ) -> Result<Family, InvalidMetric> {
-        self.declare(name, MetricKind::Histogram, labels)
+        self.family(name, MetricKind::Histogram, closed(labels), &[])
     }
 
-    fn declare(
+    /// A family of any kind, by every row of every dimension. `buckets` are a histogram's upper bounds, which the proxy's
+    /// bootstrap must be told of; none are the proxy's own.
+    ///
+    /// # Errors
+    /// As [`Metrics::counter`].
+    pub fn family(
         &mut self,
         name: &str,
         kind: MetricKind,
-        labels: Vec<(&'static str, Vec<LabelValue>)>,
+        dimensions: Vec<Dimension>,
+        buckets: &'static [u64],
     ) -> Result<Family, InvalidMetric> {
         let word = |text: &str, dots: bool| {
             let rest =
@@ -125,10 +139,11 @@ impl Metrics {
             text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
                 && text.bytes().all(rest)
         };
-        if !word(name, true) || !labels.iter().all(|(label, _)| word(label, false)) {
+        let mut labels = dimensions.iter().flat_map(|dimension| dimension.labels());
+        if !word(name, true) || !labels.all(|label| word(label, false)) {
             return Err(InvalidMetric::Name);
         }
-        let sizes: Rc<[usize]> = labels.iter().map(|(_, values)| values.len()).collect();
+        let sizes: Rc<[usize]> = dimensions.iter().map(Dimension::size).collect();
         let count = sizes.iter().fold(1_usize, |product, size| product.saturating_mul(*size));
         let total = self.series().saturating_add(count);
         let index =
@@ -136,8 +151,34 @@ impl Metrics {
         if count == 0 || total > MAX_SERIES {
             return Err(InvalidMetric::TooMany(total));
         }
-        self.families.push(Declared { name: name.into(), kind, labels });
+        self.families.push(Declared { name: name.into(), kind, dimensions, buckets });
         Ok(Family { index, sizes })
+    }
+
+    /// Every label of every family, each once, in order of declaration.
+    #[must_use]
+    pub fn labels(&self) -> Vec<&'static str> {
+        let dimensions = self.families.iter().flat_map(|declared| &declared.dimensions);
+        let mut labels = Vec::new();
+        for label in dimensions.flat_map(|dimension| dimension.labels()) {
+            if !labels.contains(label) {
+                labels.push(label);
+            }
+        }
+        labels
+    }
+
+    /// Every histogram that asks for buckets of its own: its name and their upper bounds, each once.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<(&str, &'static [u64])> {
+        let mut all: Vec<(&str, &'static [u64])> = Vec::new();
+        for declared in &self.families {
+            let named = (&*declared.name, declared.buckets);
+            if !declared.buckets.is_empty() && !all.contains(&named) {
+                all.push(named);
+            }
+        }
+        all
     }
 
     /// How many series are declared.
@@ -152,30 +193,35 @@ impl Metrics {
     }
 
     fn size(&self, family: usize) -> usize {
-        self.families
-            .get(family)
-            .map_or(0, |declared| declared.labels.iter().map(|(_, values)| values.len()).product())
+        let sizes = |declared: &Declared| declared.dimensions.iter().map(Dimension::size).product();
+        self.families.get(family).map_or(0, sizes)
     }
 
-    /// The stat behind a series: what it counts, and its name with the labels written in.
+    /// The stat behind a series: what it counts, and its name with the labels written in; `None` also where a value is
+    /// not learned yet.
     #[must_use]
     pub fn stat(&self, series: Series) -> Option<(MetricKind, String)> {
         let declared = self.families.get(usize::from(series.family))?;
         let mut rest = usize::try_from(series.index).ok()?;
         let mut name = declared.name.to_string();
-        for (position, (label, values)) in declared.labels.iter().enumerate() {
-            let value = values.get(rest.checked_rem(values.len())?)?;
-            rest = rest.checked_div(values.len())?;
-            if position == 0 {
-                name.push('.');
+        let mut begin = ".";
+        for dimension in &declared.dimensions {
+            let row = dimension.row(rest.checked_rem(dimension.size())?)?;
+            rest = rest.checked_div(dimension.size())?;
+            for (label, value) in row {
+                name.push_str(std::mem::take(&mut begin));
+                name.push_str(label);
+                name.push_str("=.=");
+                name.push_str(value.as_str());
+                name.push_str(";.;");
             }
-            name.push_str(label);
-            name.push_str("=.=");
-            name.push_str(value.as_str());
-            name.push_str(";.;");
         }
         (rest == 0).then_some((declared.kind, name))
     }
+}
+
+fn closed(labels: Vec<(&'static str, Vec<LabelValue>)>) -> Vec<Dimension> {
+    labels.into_iter().map(|(label, values)| Dimension::closed(label, values)).collect()
 }
 
 impl Family {
@@ -196,79 +242,4 @@ impl Family {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn values(texts: &[&str]) -> Vec<LabelValue> {
-        texts.iter().map(|text| LabelValue::parse(text).unwrap()).collect()
-    }
-
-    #[test]
-    fn labels_are_written_after_the_name() {
-        let mut metrics = Metrics::default();
-        let labels = vec![("route", values(&["/a/{id}", "_other"])), ("method", values(&["GET"]))];
-        let family = metrics.counter("requests_total", labels).unwrap();
-        let (kind, name) = metrics.stat(family.series(&[1, 0])).unwrap();
-        assert_eq!(kind, MetricKind::Counter);
-        assert_eq!(name, "requests_total.route=.=_other;.;method=.=GET;.;");
-    }
-
-    #[test]
-    fn a_value_cannot_forge_a_label() {
-        for bad in ["", "a;.;b=.=c", "a\nb", "a=b", "a;", "a\u{7f}"] {
-            assert_eq!(LabelValue::parse(bad), None, "{bad:?}");
-        }
-        assert!(LabelValue::parse("/v1/users/{id} \"quoted\" é").is_some());
-    }
-
-    #[test]
-    fn a_name_must_be_a_stat_name() {
-        for bad in ["", "9a", "a b", "a;b"] {
-            assert_eq!(
-                Metrics::default().counter(bad, vec![]).unwrap_err(),
-                InvalidMetric::Name,
-                "{bad:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn more_series_than_the_cap_are_refused() {
-        let many: Vec<_> = (0..1000).map(|n| LabelValue::parse(&n.to_string()).unwrap()).collect();
-        let mut metrics = Metrics::default();
-        let error =
-            metrics.counter("a", vec![("x", many.clone()), ("y", many.clone())]).unwrap_err();
-        assert_eq!(error, InvalidMetric::TooMany(1_000_000));
-        assert_eq!(
-            metrics.counter("a", vec![("x", many), ("y", vec![])]).unwrap_err(),
-            InvalidMetric::TooMany(0)
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn every_combination_is_a_series_of_its_own(sizes in prop::collection::vec(1_usize..5, 0..4)) {
-            let all = ["a", "b", "c", "d"];
-            let labels = ["l1", "l2", "l3", "l4"];
-            let declared = sizes.iter().zip(labels).map(|(size, label)| (label, values(&all[..*size]))).collect();
-            let mut metrics = Metrics::default();
-            metrics.counter("first", vec![]).unwrap();
-            let family = metrics.counter("family", declared).unwrap();
-            let mut combinations = vec![vec![]];
-            for size in &sizes {
-                combinations = combinations
-                    .iter()
-                    .flat_map(|head: &Vec<usize>| (0..*size).map(move |n| [&head[..], &[n]].concat()))
-                    .collect();
-            }
-            let names: HashSet<_> =
-                combinations.iter().map(|positions| metrics.stat(family.series(positions)).unwrap().1).collect();
-            prop_assert_eq!(names.len(), combinations.len());
-            prop_assert_eq!(metrics.series(), combinations.len() + 1);
-        }
-    }
-}
+mod tests;

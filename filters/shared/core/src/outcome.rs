@@ -187,6 +187,6 @@ pub struct Publication {
 pub enum Count {
     /// Adds to a counter.
     Add(Series, u64),
-    /// Records a value in a histogram, in the histogram's unit.
+    /// Records a value in a histogram, in the histogram's unit, or sets a gauge to it.
     Record(Series, u64),
 }

@@ -15,7 +15,7 @@ pub trait Exchange {
     /// An attribute that the filter declared for this phase, if the proxy has it now.
     fn attribute(&self, attribute: Attribute) -> Option<Value>;
 
-    /// Whether an expression that the filter stated holds of the request; unknown in later phases.
+    /// Whether an expression that the filter stated for this phase holds of the exchange.
     fn holds(&self, expression: &Expression) -> Truth;
 }
 
@@ -84,8 +84,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether an expression that the filter stated holds of the request, as the proxy has it: without edits that are
-    /// not applied yet. Unknown if it fails, or yields anything but a boolean.
+    /// Whether an expression that the filter stated for this phase holds of the exchange, as the proxy has it: without
+    /// edits that are not applied yet. Unknown if it fails, or yields anything but a boolean.
     #[must_use]
     pub fn holds(self, expression: &Expression) -> Truth {
         self.exchange.holds(expression)
@@ -138,6 +138,15 @@ pub enum Attribute {
     /// `connection.sha256_peer_certificate_digest`: the SHA-256 of the certificate that the client showed, in
     /// hexadecimal; absent without one.
     PeerCertificateDigest,
+    /// `request.protocol`: `HTTP/1.0`, `HTTP/1.1`, `HTTP/2` or `HTTP/3`.
+    RequestProtocol,
+    /// `request.size`: bytes of the request's body. Log phase.
+    RequestSize,
+    /// `response.size`: bytes of the response's body. Log phase.
+    ResponseSize,
+    /// `xds.upstream_host_metadata.filter_metadata.istio.workload`: what Istio says of the host that the request went to,
+    /// `WORKLOAD;NAMESPACE;SERVICE;REVISION;CLUSTER`. Not in the request phase.
+    UpstreamWorkload,
     /// `filter_state['wasm.NAME']`, as published by a filter before; NAME is an identifier.
     FilterState(&'static str),
 }
@@ -184,6 +193,12 @@ impl Attribute {
             Self::RouteName => vec!["xds", "route_name"],
             Self::ClusterName => vec!["xds", "cluster_name"],
             Self::PeerCertificateDigest => vec!["connection", "sha256_peer_certificate_digest"],
+            Self::RequestProtocol => vec!["request", "protocol"],
+            Self::RequestSize => vec!["request", "size"],
+            Self::ResponseSize => vec!["response", "size"],
+            Self::UpstreamWorkload => {
+                vec!["xds", "upstream_host_metadata", "filter_metadata", "istio", "workload"]
+            }
             Self::FilterState(name) => vec!["filter_state", "wasm", name],
         }
     }
@@ -202,10 +217,14 @@ impl Attribute {
             | Self::RouteName
             | Self::ClusterName
             | Self::PeerCertificateDigest
+            | Self::RequestProtocol
+            | Self::UpstreamWorkload
             | Self::FilterState(_) => Kind::Text,
             Self::DestinationPort
             | Self::ListenerDirection
             | Self::RequestDuration
+            | Self::RequestSize
+            | Self::ResponseSize
             | Self::ResponseCode
             | Self::ResponseFlags
             | Self::ResponseGrpcStatus => Kind::Number,

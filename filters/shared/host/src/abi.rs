@@ -37,6 +37,7 @@ pub(crate) enum Buffer {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Metric {
     Counter = 0,
+    Gauge = 1,
     Histogram = 2,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use filter_core::matching::Truth;
-use filter_core::{Expression, Filter, Invalid, Stated};
+use filter_core::{Expression, Invalid, Stated};
 
 use crate::abi::{self, Status};
 use crate::wire;
@@ -33,7 +33,7 @@ impl Drop for Compiled {
     }
 }
 
-/// The conditions that a filter states, compiled.
+/// The conditions that a filter states for one phase, compiled.
 #[derive(Default)]
 pub(crate) struct Conditions(BTreeMap<Expression, Compiled>);
 
@@ -42,9 +42,9 @@ impl Conditions {
     ///
     /// # Errors
     /// The first that the proxy cannot compile, where it stands.
-    pub(crate) fn compile<F: Filter>(filter: &F) -> Result<Self, Invalid> {
+    pub(crate) fn compile(stated: Vec<Stated>) -> Result<Self, Invalid> {
         let mut compiled = BTreeMap::new();
-        for Stated { pointer, expression } in filter.expressions() {
+        for Stated { pointer, expression } in stated {
             if let Entry::Vacant(vacant) = compiled.entry(expression) {
                 let text = vacant.key().text();
                 let condition = condition(text).map_err(|status| refusal(pointer, text, status))?;

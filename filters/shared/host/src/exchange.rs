@@ -96,6 +96,14 @@ fn cel_list(attributes: &[Attribute]) -> String {
                      '{claim}' in {filter}['{payload}'] ? {filter}['{payload}']['{claim}'] : ''"
                 )
             }
+            Attribute::UpstreamWorkload => {
+                let (host, key) = ("xds.upstream_host_metadata", "istio");
+                let metadata = format!("{host}.filter_metadata");
+                format!(
+                    "has({host}) && '{key}' in {metadata} && 'workload' in {metadata}['{key}'] \
+                     ? {metadata}['{key}']['workload'] : ''"
+                )
+            }
             _ => {
                 let path = attribute.path().join(".");
                 let empty = if attribute.kind() == Kind::Text { "''" } else { "b''" };

@@ -57,6 +57,7 @@ impl Stats {
             let (kind, name) = self.declared.stat(series)?;
             let kind = match kind {
                 MetricKind::Counter => Metric::Counter,
+                MetricKind::Gauge => Metric::Gauge,
                 MetricKind::Histogram => Metric::Histogram,
             };
             *slot = match abi::define_metric(kind, &name) {

@@ -138,7 +138,8 @@ fn configure<F: Filter>(size: usize) -> Result<Plugin<F>, Invalid> {
     };
     let mut metrics = Metrics::default();
     let filter = F::configure(&document, &mut metrics)?;
-    let conditions = Conditions::compile(&filter)?;
+    let conditions = Conditions::compile(filter.expressions())?;
+    let late_conditions = Conditions::compile(filter.late_expressions())?;
     let period = filter.period().map(|period| {
         // Zero would mean never.
         u32::try_from(period.as_millis()).unwrap_or(u32::MAX).max(1)
@@ -155,7 +156,7 @@ fn configure<F: Filter>(size: usize) -> Result<Plugin<F>, Invalid> {
         errands: RefCell::default(),
         request: Plan::of(&filter, Phase::Request).judging(conditions),
         response: Plan::of(&filter, Phase::Response),
-        log: Plan::of(&filter, Phase::Log),
+        log: Plan::of(&filter, Phase::Log).judging(late_conditions),
         stats: Stats::new(metrics),
         filter,
     })

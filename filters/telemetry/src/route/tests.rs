@@ -9,6 +9,10 @@ fn route(text: &str, methods: Methods) -> Route {
         template: PathTemplate::parse(text).unwrap(),
         label: LabelValue::parse(text).unwrap(),
         methods,
+        operation: None,
+        expected: Vec::new(),
+        threshold: None,
+        source: 0,
     }
 }
 
@@ -162,4 +166,53 @@ proptest! {
             prop_assert_eq!(ranks.len(), count, "no two are equally good");
         }
     }
+}
+
+/// As many routes as that, of five shapes.
+fn many(count: usize) -> Routes {
+    let of = |number: usize| match number % 5 {
+        0 => format!("/r{number}"),
+        1 => format!("/r{number}/{{id}}"),
+        2 => format!("/r{number}/{{id}}/items"),
+        3 => format!("/shop/r{number}/{{id}}"),
+        _ => format!("/shop/{{id}}/r{number}"),
+    };
+    let texts: Vec<String> = (0..count).map(of).collect();
+    compile(&texts.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_thousand_routes_take_as_many_steps_as_ten() {
+    let (ten, thousand) = (many(10), many(1000));
+    let get = Method::of(b"GET");
+    for path in [
+        "/r5",
+        "/r6/42",
+        "/r7/42/items",
+        "/shop/r8/42",
+        "/shop/42/r9",
+        "/nowhere",
+        "/shop/nowhere/at/all",
+        "/",
+    ] {
+        let [few, many] =
+            [&ten, &thousand].map(|routes| routes.look_up(path.as_bytes(), get).steps);
+        // The order in which routes rank may cut a search short or not: one step.
+        assert!(many.abs_diff(few) <= 1, "{path}: {few}, {many}");
+        assert!(many <= 5, "{path}: {many}");
+    }
+}
+
+#[test]
+fn of_two_sources_the_first_takes_what_both_would() {
+    let listed = route("/a/{x}", [Method::of(b"GET")].into_iter().collect());
+    let document = Route { source: 1, ..route("/a/{y}", Methods::ALL) };
+    let routes = Routes::compile(vec![document.clone(), listed.clone()]).unwrap();
+    let found = |method: &[u8]| {
+        let rank = routes.find(b"/a/b", Method::of(method)).unwrap();
+        routes.ranked().get(rank).unwrap().template.as_str()
+    };
+    assert_eq!((found(b"GET"), found(b"PUT")), ("/a/{x}", "/a/{y}"));
+    let shadowed = Routes::compile(vec![listed.clone(), Route { source: 1, ..listed }]).unwrap();
+    assert_eq!(shadowed.ranked().len(), 1);
 }

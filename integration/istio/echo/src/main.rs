@@ -1,7 +1,8 @@
 //! The demo mesh's application. It answers with JSON: its name and version, the path and the headers that reached it,
-//! and, where NEXT names another such, what that one answered to the same request. `x-echo-status` asks the last for
-//! a status. NAME, VERSION, NEXT and PORT are its whole configuration, but for DOCUMENT: where it is set, that is what is
-//! answered to `/document`, as it is.
+//! and, where NEXT names another such, what that one answered to the same request. FORWARD names the headers that it hands
+//! on, by commas; without it, all. `x-echo-status` asks the last for a status, and `x-echo-fail: checkout/v2` has version
+//! v2 of checkout fail. NAME, VERSION, NEXT, FORWARD and PORT are its whole configuration, but for DOCUMENT: where it is
+//! set, that is what is answered to `/document`, as it is.
 
 use std::convert::Infallible;
 use std::env::var;
@@ -10,7 +11,9 @@ use std::sync::Arc;
 use anyhow::Result;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING,
+};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
@@ -24,6 +27,7 @@ struct Echo {
     name: String,
     version: String,
     next: Option<String>,
+    forward: Option<Vec<HeaderName>>,
     document: Option<String>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
@@ -34,6 +38,10 @@ async fn main() -> Result<()> {
         name: var("NAME").unwrap_or_else(|_| "echo".to_owned()),
         version: var("VERSION").unwrap_or_default(),
         next: var("NEXT").ok(),
+        forward: var("FORWARD")
+            .ok()
+            .map(|names| names.split(',').map(str::parse).collect())
+            .transpose()?,
         document: var("DOCUMENT").ok(),
         client: Client::builder(TokioExecutor::new()).build_http(),
     });
@@ -81,9 +89,14 @@ impl Echo {
             .and_then(|status| status.parse().ok());
         let mut status = asked.unwrap_or(StatusCode::OK);
         let path = request.uri().to_string();
+        let own = format!("{}/{}", self.name, self.version);
+        let fails = headers.get("x-echo-fail").is_some_and(|whose| *whose == own);
+        if fails {
+            status = StatusCode::INTERNAL_SERVER_ERROR;
+        }
         let mut body =
             json!({ "name": self.name, "version": self.version, "path": path, "headers": headers });
-        if let Some(next) = self.next.as_ref().filter(|_| path != "/healthz") {
+        if let Some(next) = self.next.as_ref().filter(|_| path != "/healthz" && !fails) {
             let (answered, text) = self
                 .ask(next, request)
                 .await
@@ -104,13 +117,26 @@ impl Echo {
         response
     }
 
+    /// What it hands on of what it was sent.
+    fn handed_on(&self, mut headers: HeaderMap) -> HeaderMap {
+        for hop in [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING] {
+            headers.remove(hop);
+        }
+        let Some(names) = &self.forward else { return headers };
+        let mut some = HeaderMap::new();
+        for name in names {
+            for value in headers.get_all(name) {
+                some.append(name, value.clone());
+            }
+        }
+        some
+    }
+
     /// The same request, one further.
     async fn ask(&self, next: &str, request: Request<Incoming>) -> Result<(StatusCode, Value)> {
         let (mut parts, body) = request.into_parts();
         parts.uri = format!("{next}{}", parts.uri).parse()?;
-        for hop in [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING] {
-            parts.headers.remove(hop);
-        }
+        parts.headers = self.handed_on(parts.headers);
         let body = body.collect().await?.to_bytes();
         let response = self.client.request(Request::from_parts(parts, Full::new(body))).await?;
         let status = response.status();

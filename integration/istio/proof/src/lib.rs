@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod applied;
 mod callee;
+mod flagger;
 mod foreign;
 mod http;
 mod image;
@@ -21,7 +23,9 @@ mod shipped;
 mod signature;
 mod watch;
 
+pub use applied::Applied;
 pub use callee::{Callees, FAILURES, Strategy};
+pub use flagger::Flagger;
 pub use http::{Answer, Connection};
 pub use image::Image;
 pub use load::{Answers, under_load};
@@ -112,34 +116,6 @@ impl Bed {
     /// With what it said.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String, Fault> {
         self.run("kubectl", &[&["-n", NAMESPACE], arguments].concat(), "")
-    }
-
-    /// Applies an object until the guard is dropped.
-    ///
-    /// # Errors
-    /// When the API server, or Istio's webhook behind it, refuses it.
-    pub fn apply(&self, object: &Value) -> Result<Applied<'_>, Fault> {
-        self.apply_text(&object.to_string())
-    }
-
-    /// Applies what a manifest says until the guard is dropped.
-    ///
-    /// # Errors
-    /// As [`Bed::apply`].
-    pub fn apply_text(&self, text: &str) -> Result<Applied<'_>, Fault> {
-        // Made before, so that nothing is left of a list that was taken in part.
-        let applied = Applied { bed: self, text: text.to_owned() };
-        self.run("kubectl", &["-n", NAMESPACE, "apply", "-f", "-"], text)?;
-        Ok(applied)
-    }
-
-    /// Applies an object over what is there.
-    ///
-    /// # Errors
-    /// As [`Bed::apply`].
-    pub fn replace(&self, object: &Value) -> Result<(), Fault> {
-        let text = object.to_string();
-        self.run("kubectl", &["-n", NAMESPACE, "apply", "-f", "-"], &text).map(drop)
     }
 
     /// A WasmPlugin with a filter's module, and what else its `spec` says.
@@ -277,20 +253,5 @@ impl Bed {
             })?;
         }
         Ok(())
-    }
-}
-
-/// Something applied; deleted when dropped.
-pub struct Applied<'a> {
-    bed: &'a Bed,
-    text: String,
-}
-
-impl Drop for Applied<'_> {
-    fn drop(&mut self) {
-        let arguments = ["-n", NAMESPACE, "delete", "--ignore-not-found", "-f", "-"];
-        if let Err(fault) = self.bed.run("kubectl", &arguments, &self.text) {
-            eprintln!("{fault}");
-        }
     }
 }

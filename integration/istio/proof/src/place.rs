@@ -9,14 +9,14 @@ use crate::{Answer, Bed, Connection, Fault};
 /// A namespace, with what a test does in it.
 pub struct Place<'a> {
     bed: &'a Bed,
-    name: &'static str,
+    name: String,
 }
 
 impl Bed {
     /// The namespace `name`.
     #[must_use]
-    pub fn place(&self, name: &'static str) -> Place<'_> {
-        Place { bed: self, name }
+    pub fn place(&self, name: impl Into<String>) -> Place<'_> {
+        Place { bed: self, name: name.into() }
     }
 }
 
@@ -26,7 +26,7 @@ impl Place<'_> {
     /// # Errors
     /// With what it said.
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String, Fault> {
-        self.bed.run("kubectl", &[&["-n", self.name], arguments].concat(), input)
+        self.bed.run("kubectl", &[&["-n", &self.name], arguments].concat(), input)
     }
 
     /// Applies a kustomization and waits until all its deployments answer.
@@ -61,8 +61,9 @@ impl Place<'_> {
         let url = plugin.pointer("/spec/url").and_then(Value::as_str).unwrap_or_default();
         let name = url.rsplit('/').next().and_then(|image| image.split(':').next());
         let url = self.bed.push(name.unwrap_or_default())?.url;
-        for (path, value) in [("/metadata/namespace", self.name), ("/spec/url", &url)] {
-            *plugin.pointer_mut(path).ok_or_else(|| format!("no {path}: {text}"))? = value.into();
+        for (path, value) in [("/metadata/namespace", &self.name), ("/spec/url", &url)] {
+            *plugin.pointer_mut(path).ok_or_else(|| format!("no {path}: {text}"))? =
+                value.as_str().into();
         }
         Ok(plugin)
     }

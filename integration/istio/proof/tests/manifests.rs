@@ -9,8 +9,15 @@ use serde_json::{Value, json};
 
 fn every(bed: &Bed) -> Result<Vec<Shipped>, Fault> {
     let all = bed.everything_shipped()?;
-    for known in ["mesh", "plugins", "plugins/suite.yaml", "gateway/extensions", "overlays/example"]
-    {
+    for known in [
+        "mesh",
+        "plugins",
+        "plugins/suite.yaml",
+        "gateway/extensions",
+        "overlays/example",
+        "flagger",
+        "argo-rollouts",
+    ] {
         if !all.iter().any(|shipped| shipped.name == known) {
             return Err(format!("{known} was not found"));
         }
@@ -56,6 +63,10 @@ fn kubeconform_agrees_by_the_schemas_of_this_api_server() {
         ("plugins/suite.yaml", "failStrategy", "failStrategie"),
         ("extensions/suite.yaml", "FAIL_CLOSE", "FAIL_CLOSED"),
         ("mesh", "containerPort", "containerPorts"),
+        ("flagger", "stepWeights", "stepsWeights"),
+        ("flagger", "thresholdRange", "thresholdRanges"),
+        ("argo-rollouts", "setWeight", "setWeights"),
+        ("argo-rollouts", "successCondition", "successConditions"),
         ("mesh", "kind: PeerAuthentication", "kind: PeerAuthorization"),
     ] {
         let text = bed.shipped(name).unwrap().text;

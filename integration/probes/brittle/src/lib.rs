@@ -1,6 +1,8 @@
 //! The ratelimit filter, made to crash when a request says so: what a crash leaves of its counts, under a real Envoy.
 
-use filter_core::{Attribute, Filter, Invalid, Metrics, Outcome, Phase, Ports, View};
+use std::time::Duration;
+
+use filter_core::{Attribute, Chores, Filter, Invalid, Metrics, Outcome, Phase, Ports, View};
 use ratelimit::{Memo, RateLimit};
 
 /// The ratelimit filter, but for requests with `x-probe: panic`.
@@ -25,6 +27,18 @@ impl Filter for Brittle {
 
     fn on_response(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         self.0.on_response(view, memo, ports)
+    }
+
+    fn on_log(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
+        self.0.on_log(view, memo, ports)
+    }
+
+    fn period(&self) -> Option<Duration> {
+        self.0.period()
+    }
+
+    fn on_tick(&self, ports: &Ports<'_>) -> Chores {
+        self.0.on_tick(ports)
     }
 }
 

@@ -1,0 +1,124 @@
+//! Where a label's value is taken from.
+
+use filter_core::view::{Attribute, View};
+use filter_core::{Copies, HeaderName};
+
+use crate::end::End;
+use crate::error;
+
+/// Where a label's value is taken from, when a request ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// A header of the request as it went to the upstream, if it came once.
+    Header(HeaderName),
+    /// A claim that `jwt_authn` verified.
+    Claim(Attribute),
+    /// Who the client's certificate is for: the SPIFFE ID without its scheme, as Istio writes principals.
+    Principal,
+    /// The same as NAMESPACE/SERVICE-ACCOUNT.
+    Workload,
+    /// The version that the canary filter chose in a rollout of this name.
+    Rollout(String),
+    /// The version of HTTP, as OpenTelemetry writes it: `1.1`, `2`.
+    Protocol,
+    /// The revision of the workload that Istio says the upstream's host is.
+    Revision,
+}
+
+/// What the canary filter publishes, by rollout.
+const CANARY: Attribute = Attribute::FilterState("canary_variant");
+
+impl Source {
+    /// The attribute that it needs, if any.
+    pub(crate) fn attribute(&self) -> Option<Attribute> {
+        match self {
+            Self::Header(_) => None,
+            Self::Claim(attribute) => Some(*attribute),
+            Self::Principal | Self::Workload => Some(Attribute::PeerUri),
+            Self::Rollout(_) => Some(CANARY),
+            Self::Protocol => Some(Attribute::RequestProtocol),
+            Self::Revision => Some(Attribute::UpstreamWorkload),
+        }
+    }
+
+    /// What it holds of the exchange at hand, if anything.
+    pub(crate) fn read(&self, view: View<'_>, end: End) -> Option<Vec<u8>> {
+        match self {
+            // Whoever was refused for who it is may have written anything there, and nobody has put it right.
+            Self::Header(_) if end.error == Some(error::DENIED) => None,
+            Self::Header(name) => match view.request().only(name.as_str()) {
+                Copies::One(value) => Some(value.to_vec()),
+                Copies::None | Copies::Many => None,
+            },
+            Self::Claim(attribute) => view.text(*attribute),
+            Self::Principal => {
+                let uri = view.text(Attribute::PeerUri)?;
+                uri.strip_prefix(b"spiffe://").map(<[u8]>::to_vec)
+            }
+            Self::Workload => workload(&view.text(Attribute::PeerUri)?),
+            Self::Rollout(rollout) => version(&view.text(CANARY)?, rollout),
+            Self::Protocol => {
+                let protocol = view.text(Attribute::RequestProtocol)?;
+                protocol.strip_prefix(b"HTTP/").map(<[u8]>::to_vec)
+            }
+            Self::Revision => revision(&view.text(Attribute::UpstreamWorkload)?),
+        }
+        .filter(|value| !value.is_empty())
+    }
+
+    /// The source in words, to tell tables of learned values apart by.
+    pub(crate) fn describe(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// The service account of a SPIFFE ID like `spiffe://cluster.local/ns/shop/sa/cart`, as `shop/cart`.
+fn workload(uri: &[u8]) -> Option<Vec<u8>> {
+    let mut parts = uri.strip_prefix(b"spiffe://")?.split(|byte| *byte == b'/').skip(1);
+    let (ns, namespace, sa, account, end) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next());
+    let named = ns == b"ns" && sa == b"sa" && !namespace.is_empty() && !account.is_empty();
+    (named && end.is_none()).then(|| [namespace, b"/", account].concat())
+}
+
+/// The version of a rollout in `ROLLOUT=VERSION,ROLLOUT=VERSION`.
+fn version(published: &[u8], rollout: &str) -> Option<Vec<u8>> {
+    let mut pairs = published.split(|byte| *byte == b',');
+    pairs
+        .find_map(|pair| pair.strip_prefix(rollout.as_bytes())?.strip_prefix(b"="))
+        .map(<[u8]>::to_vec)
+}
+
+/// The revision in `WORKLOAD;NAMESPACE;SERVICE;REVISION;CLUSTER`.
+fn revision(workload: &[u8]) -> Option<Vec<u8>> {
+    workload.split(|byte| *byte == b';').nth(3).map(<[u8]>::to_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workload_is_its_namespace_and_account() {
+        assert_eq!(workload(b"spiffe://td/ns/shop/sa/cart").as_deref(), Some(&b"shop/cart"[..]));
+        for other in
+            ["spiffe://td/ns/shop", "spiffe://td/ns//sa/x", "spiffe://td/ns/a/sa/b/c", "ns/a/sa/b"]
+        {
+            assert_eq!(workload(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_that_of_its_rollout() {
+        let published = b"checkout=v2,search=v1";
+        assert_eq!(version(published, "search").as_deref(), Some(&b"v1"[..]));
+        assert_eq!(version(published, "check"), None);
+        assert_eq!(version(published, "other"), None);
+    }
+
+    #[test]
+    fn a_revision_is_the_fourth_part() {
+        assert_eq!(revision(b"cart;shop;cart;v2;Kubernetes").as_deref(), Some(&b"v2"[..]));
+        assert_eq!(revision(b"cart;shop"), None);
+    }
+}

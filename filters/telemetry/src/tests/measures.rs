@@ -1,0 +1,88 @@
+//! What is counted beside requests, and by what: routes that are learned, durations, objectives.
+
+use filter_core::Phase;
+use filter_core::fixture::World;
+use filter_core::view::Value;
+
+use super::configured;
+use super::labels::{Counted, REQUESTS, Worker, ended, get, series, sum};
+use crate::*;
+
+#[test]
+fn routes_are_learned_from_what_ends_well() {
+    let world = World::default();
+    let document = r#"{"routes": [{"path": "/known"}], "heuristic": {"maxRoutes": 2}}"#;
+    let workers = [(); 2].map(|()| Worker::new(document, &world));
+    let mut counted = Counted::new();
+    let mut play = |worker: usize, path: &str, code| {
+        let published = workers[worker].play(&ended(&get(path, ""), code, ""), &mut counted);
+        published.get("http_route").cloned()
+    };
+    assert_eq!(play(0, "/users/17", 404), None);
+    assert_eq!(play(0, "/users/17", 200), None, "it is learned when this one ends");
+    assert_eq!(play(1, "/users/18", 500).as_deref(), Some("/users/{int}"));
+    assert_eq!(play(1, "/known", 200).as_deref(), Some("/known"));
+    play(0, "/a", 200);
+    play(0, "/b", 200);
+    assert_eq!(play(0, "/b", 200), None);
+    assert_eq!(sum(&counted, REQUESTS), 7);
+    assert_eq!(sum(&counted, "outrigger_telemetry_overflow_total"), 2);
+    let learned = format!(
+        "{REQUESTS}.http_route=.=/users/{{int}};.;http_request_method=.=GET;.;outcome=.=ok;.;"
+    );
+    assert_eq!(counted[&learned], 1);
+}
+
+#[test]
+fn durations_sizes_and_objectives_are_counted_beside() {
+    let world = World::default();
+    let worker = Worker::new(
+        r#"{"routes": [{"path": "/fast", "latencyThreshold": "1ms"}, {"path": "/slow"}],
+            "duration": {}, "bodySizes": {}, "slo": {"latencyThreshold": "300ms"}}"#,
+        &world,
+    );
+    let mut counted = Counted::new();
+    for (path, code) in [("/fast", 200), ("/slow", 200), ("/slow", 500), ("/slow", 404)] {
+        let mut exchange = ended(&get(path, ""), code, "");
+        exchange.attributes.insert(Attribute::ResponseSize, Value::Number(10));
+        worker.play(&exchange, &mut counted);
+    }
+    let of = |slo: &str, verdict: &str| {
+        let end = format!("slo=.={slo};.;verdict=.={verdict};.;");
+        counted.iter().filter(|(stat, _)| stat.ends_with(&end)).map(|(_, n)| n).sum::<u64>()
+    };
+    assert_eq!([of("latency", "good"), of("latency", "bad"), of("latency", "excluded")], [1, 1, 2]);
+    assert_eq!([of("errors", "good"), of("errors", "bad"), of("errors", "excluded")], [2, 1, 1]);
+    assert_eq!(sum(&counted, "http_server_request_duration_milliseconds"), 4);
+    assert_eq!(sum(&counted, "http_server_request_duration_microseconds_total"), 4 * 1234);
+    assert_eq!(sum(&counted, "http_server_response_body_size_bytes"), 40);
+    assert_eq!(series(&counted, "http_server_request_body_size_bytes"), 0);
+}
+
+#[test]
+fn a_sink_that_tells_no_end_asks_for_nothing_then() {
+    let (filter, _) = configured(r#"{"sinks": ["FILTER_STATE"]}"#);
+    assert!(filter.attributes(Phase::Log).is_empty());
+    let world = World::default();
+    let worker = Worker::new(r#"{"sinks": ["FILTER_STATE"], "routes": [{"path": "/a"}]}"#, &world);
+    let mut counted = Counted::new();
+    let published = worker.play(&ended(&get("/a", ""), 200, ""), &mut counted);
+    assert_eq!(published["http_route"], "/a");
+    assert_eq!(published["request_operation"], "GET /a");
+    assert!(counted.is_empty());
+}
+
+#[test]
+fn histograms_have_a_bound_of_their_own() {
+    let routes = |count: usize| {
+        let routes: Vec<String> = (0..count).map(|n| format!(r#"{{"path":"/{n}"}}"#)).collect();
+        let document = format!(r#"{{"routes":[{}],"duration":{{}}}}"#, routes.join(","));
+        Telemetry::configure(document.as_bytes(), &mut Metrics::default())
+    };
+    assert!(routes(71).is_ok());
+    assert_eq!(
+        routes(72).unwrap_err().to_string(),
+        "at \"/duration\": expected routes and labels that need at most 4000 histograms in all, \
+         found 4015 histograms"
+    );
+}

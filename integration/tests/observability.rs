@@ -1,0 +1,233 @@
+//! What telemetry counts is what was sent: read back through a real Prometheus, and under clients that do their worst.
+//! `FLOOD=1000000` sends a million made-up requests; it is fewer otherwise.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+use integration::folder::Folder;
+use integration::prometheus::{Prometheus, dashboard};
+use integration::{Bootstrap, Client, Envoy, Plugin, Request, poll};
+use serde_json::json;
+
+const THREADS: usize = 8;
+
+fn start(workers: u32) -> (Envoy, SocketAddr) {
+    let folder = Folder::temporary().unwrap();
+    let bootstrap = Bootstrap::anywhere("telemetry-red", folder.path()).unwrap();
+    let envoy = Envoy::start_in(folder, &bootstrap, workers).unwrap();
+    let address = envoy.listener("demo").unwrap();
+    (envoy, address)
+}
+
+/// Sends so many requests from several clients at once, each made of its number.
+fn load(address: SocketAddr, count: usize, request: fn(usize) -> Request) -> Vec<(usize, u16)> {
+    let press = |worker: usize| {
+        thread::spawn(move || {
+            let mut client = Client::new(address);
+            let mut sent = Vec::new();
+            for number in (worker..count).step_by(THREADS) {
+                sent.push((number, client.send(&request(number)).unwrap().status));
+            }
+            sent
+        })
+    };
+    let threads: Vec<_> = (0..THREADS).map(press).collect();
+    threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+}
+
+/// Each in its turn.
+fn one_of<const N: usize>(words: [&'static str; N], number: usize) -> &'static str {
+    words.iter().copied().cycle().nth(number % N).unwrap()
+}
+
+/// Orders of three tenants, of which some are not there, a search that finds nothing, and a failure.
+fn shopping(number: usize) -> Request {
+    let path = match number % 8 {
+        0 => "/fail".to_owned(),
+        1 => "/search?q=a".to_owned(),
+        2 => "/orders/none".to_owned(),
+        _ => format!("/orders/{number}"),
+    };
+    Request::get(&path).with("x-tenant", one_of(["acme", "globex", "initech"], number))
+}
+
+#[test]
+#[ignore = "needs prometheus: make prometheus-test"]
+fn prometheus_returns_what_the_load_generator_counted() {
+    let (envoy, address) = start(2);
+    let prometheus = Prometheus::start(envoy.admin().address()).unwrap();
+    // A tenant is known by its first request that ends well; here by the third to fifth of all.
+    let mut client = Client::new(address);
+    let mut sent: Vec<(usize, u16)> =
+        [3, 4, 5].map(|number| (number, client.send(&shopping(number)).unwrap().status)).into();
+    sent.extend(load(address, 400, shopping));
+    let seen = |wanted: f64| {
+        poll::until(poll::DEADLINE, "Prometheus to have scraped it all", || {
+            let found = prometheus.sum("http_server_requests_total").unwrap_or_default();
+            (found >= wanted).then_some(())
+        })
+        .unwrap();
+    };
+    seen(403.0);
+    // A second time, so that rates have something to tell.
+    sent.extend(load(address, 400, shopping));
+    seen(803.0);
+    let count = |of: &dyn Fn(usize, u16) -> bool| {
+        sent.iter().filter(|(number, status)| of(*number, *status)).count() as f64
+    };
+    for (query, counted) in [
+        ("http_server_requests_total", count(&|_, _| true)),
+        (r#"http_server_requests_total{http_route="/orders/{order}"}"#, count(&|n, _| n % 8 >= 2)),
+        (
+            r#"http_server_requests_total{http_route="/orders/{order}",outcome="ok"}"#,
+            count(&|n, status| n % 8 >= 2 && status == 200),
+        ),
+        (r#"http_server_requests_total{outcome="client_error"}"#, count(&|n, _| n % 8 == 2)),
+        (r#"http_server_requests_total{error_type="503"}"#, count(&|_, status| status == 503)),
+        (r#"http_server_requests_total{tenant="acme"}"#, count(&|n, _| n % 3 == 0)),
+        (
+            r#"http_server_requests_total{http_response_status_class="4xx"}"#,
+            count(&|_, s| s == 404),
+        ),
+        (r#"http_server_slo_requests_total{slo="errors",verdict="bad"}"#, count(&|_, s| s == 503)),
+        (
+            r#"http_server_slo_requests_total{slo="errors",verdict="good"}"#,
+            count(&|n, status| status == 200 || n % 8 == 1),
+        ),
+        (
+            r#"http_server_slo_requests_total{slo="latency",verdict!="excluded"}"#,
+            count(&|n, status| status == 200 || n % 8 == 1),
+        ),
+        (r#"http_server_requests_total{tenant="_other"}"#, 0.0),
+    ] {
+        assert_eq!(prometheus.sum(query).unwrap(), counted, "{query}");
+    }
+
+    // Rules are evaluated a second later at most.
+    let all = count(&|_, _| true);
+    for rule in [
+        "http_server_request_duration_seconds_count",
+        r#"http_server_request_duration_seconds_bucket{le="+Inf"}"#,
+    ] {
+        poll::until(poll::DEADLINE, rule, || (prometheus.sum(rule).ok()? == all).then_some(()))
+            .unwrap();
+    }
+    let within = prometheus.sum(r#"http_server_request_duration_seconds_bucket{le="10"}"#).unwrap();
+    assert_eq!(within, all, "the longest of buckets");
+    for (title, query) in dashboard().unwrap() {
+        let found = poll::until(poll::DEADLINE, &title, || {
+            let found = prometheus.query(&query).unwrap();
+            (!found.is_empty() && found.iter().all(|each| each.value.is_finite())).then_some(found)
+        });
+        let found = found.unwrap();
+        let sum: f64 = found.iter().map(|each| each.value).sum();
+        let expected = match title.as_str() {
+            "Requests in all" | "Requests by tenant" => all,
+            "Errors of servers in all" => count(&|_, status| status == 503),
+            "Clients that left" | "Values without a place" => 0.0,
+            _ => continue,
+        };
+        assert_eq!(sum, expected, "{title}: {found:?}");
+    }
+    let bad =
+        prometheus.query(r#"route_slo:http_server_slo_bad:ratio_rate5m{slo="errors"}"#).unwrap();
+    let ratio = |route: &str| {
+        bad.iter().find(|each| each.labels["http_route"] == route).map(|each| each.value)
+    };
+    assert_eq!(ratio("/orders/{order}"), Some(0.0), "{bad:?}");
+    let all_failed = bad.iter().map(|each| each.value).fold(0.0, f64::max);
+    assert!((all_failed - 1.0).abs() < 1e-9, "/fail fails each time: {bad:?}");
+}
+
+/// A request of a path, a method and a tenant that nobody ever sent, which would forge labels if it could.
+fn attack(number: usize) -> Request {
+    const FORGED: [&str; 4] = ["", ";.;outcome=.=evil;.;", "\"}1\\n", ".component.x."];
+    let forged = one_of(FORGED, number);
+    let method = if number.is_multiple_of(7) { format!("M{number}") } else { "GET".to_owned() };
+    let mut request = Request::new(&method, &format!("/p{number}-{}/x{forged}", number % 1000));
+    if number.is_multiple_of(3) {
+        request.path = format!("/w{}/deep", "abcdefghij".chars().nth(number % 10).unwrap());
+    }
+    request.with("x-tenant", format!("t{number}{forged}"))
+}
+
+#[test]
+fn an_attack_on_labels_ends_at_the_cap() {
+    let all: usize = std::env::var("FLOOD").map_or(24_000, |count| count.parse().unwrap());
+    let nobody = "127.0.0.1:9".parse().unwrap();
+    let mut bootstrap = Bootstrap::before("telemetry-red", &[("v1", nobody)]).unwrap();
+    let telemetry = bootstrap.demo().unwrap().configuration("telemetry").unwrap();
+    let answer = json!({"match": {"prefix": "/"}, "direct_response": {"status": 200}});
+    let demo = bootstrap.demo().unwrap();
+    let demo = demo.with_plugins(&[Plugin::shipped("telemetry", &telemetry)]).unwrap();
+    let any_method = json!({"allow_custom_methods": true});
+    let demo = demo.managed("http_protocol_options", any_method).unwrap();
+    bootstrap.set_listeners(vec![demo.with_first_route(answer).unwrap()]).unwrap();
+    let envoy = Envoy::start(&bootstrap, 2).unwrap();
+    let address = envoy.listener("demo").unwrap();
+    let admin = envoy.admin();
+
+    let first = load(address, all / 3, attack);
+    let answered =
+        |(number, status): &(usize, u16)| assert_eq!(*status, 200, "{:?}", attack(*number));
+    first.iter().for_each(answered);
+    let series = || admin.stats("wasmcustom").unwrap().len();
+    let (filled, counted) = (admin.memory().unwrap(), series());
+    let again = load(address, all, |number| attack(number + 1_000_000));
+    again.iter().for_each(answered);
+    let after = admin.memory().unwrap();
+    println!("{counted} series, {} bytes more", after.saturating_sub(filled));
+
+    let metrics = admin.prometheus().unwrap();
+    let lines = || metrics.lines().filter(|line| line.starts_with("http_server_requests_total{"));
+    let value = |line: &str| line.rsplit_once(' ').unwrap().1.parse::<usize>().unwrap();
+    assert_eq!(lines().map(value).sum::<usize>(), first.len() + again.len());
+    assert!(lines().count() <= 1005, "{}", lines().count());
+    for line in lines() {
+        assert!(line.contains(r#"outcome="ok""#) && !line.contains("component="), "{line}");
+        assert_eq!(line.matches("outcome=").count(), 1, "{line}");
+    }
+    assert!(!metrics.contains("=.="), "a label that no stats_tags cut out:\n{metrics}");
+    // New ends of requests may add some; made-up names may not.
+    assert!(series() < counted + 300, "{counted}, then {}", series());
+    assert!(after < filled + 3_000_000, "{filled}, then {after}");
+    let overflow = admin.metric("outrigger_telemetry_overflow_total", &[("label", "tenant")]);
+    assert!(overflow.unwrap() as usize > all / 2);
+}
+
+#[test]
+fn nothing_breaks_when_a_client_leaves_or_is_refused_before_us() {
+    let (mut envoy, address) = start(1);
+    let mut client = Client::new(address);
+    for _ in 0..20 {
+        // No HTTP, half of it, and none of the answer.
+        for bytes in [
+            &b"\0\x01\x02 nonsense\r\n\r\n"[..],
+            b"GET /orders/1 HTTP/1.1\r\nhost: a\r\n",
+            b"GET /orders/1 HTTP/1.1\r\nhost: a\r\nx-tenant: \xff\xfe\r\n\r\n",
+            b"POST /orders/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nhalf",
+            b"GET http:// HTTP/1.1\r\n\r\n",
+            b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n",
+        ] {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(bytes).unwrap();
+        }
+        assert_eq!(client.send(&Request::get("/orders/1")).unwrap().status, 200);
+    }
+    let labels =
+        [("http_route", "/orders/{order}"), ("http_request_method", "GET"), ("tenant", "unknown")];
+    poll::until(poll::DEADLINE, "the answers to be counted", || {
+        let counted = envoy.admin().metric("http_server_requests_total", &labels).ok()?;
+        (counted >= 20).then_some(())
+    })
+    .unwrap();
+    poll::until(poll::DEADLINE, "those who left to be counted", || {
+        let metrics = envoy.admin().prometheus().ok()?;
+        metrics.contains(r#"outcome="cancelled""#).then_some(())
+    })
+    .unwrap();
+    assert!(envoy.is_running());
+    assert!(!envoy.log().contains("panicked"), "{}", envoy.log_tail());
+}
