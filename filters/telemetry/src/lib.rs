@@ -200,7 +200,7 @@ impl Telemetry {
         ports: &Ports<'_>,
     ) -> Option<Count> {
         let (tracing, hop) = self.tracing.as_ref().zip(hop)?;
-        let route = || self.classifier.template(arrival.taken).map(Into::into);
+        let route = || self.classifier.template(arrival.taken);
         let code = view.number(Attribute::ResponseCode);
         tracing.on_log(hop, arrival.method.as_str(), route, code, ports)
     }
