@@ -236,3 +236,26 @@ fn ids_are_random_and_told_alike_to_upstream_log_and_caller() {
     }
     assert_eq!(seen.len(), 40);
 }
+
+#[test]
+fn who_is_refused_by_another_filter_is_told_a_place_too() {
+    let telemetry = json!({"traceContext": {
+        "mode": "originate", "randomSamplingPercentage": 0, "respond": ["traceresponse"],
+    }});
+    let nobody =
+        json!([{"name": "nobody", "rules": [{"to": [{"operation": {"paths": ["/none"]}}]}]}]);
+    let authz = json!({ "policies": nobody });
+    let suite = Plugin::shipped("suite", &json!({ "telemetry": telemetry, "authz": authz }));
+    let chain = vec![Plugin::shipped("telemetry", &telemetry), Plugin::shipped("authz", &authz)];
+    for plugins in [chain, vec![suite]] {
+        let upstream = Upstream::start("v1").unwrap();
+        let mut bootstrap = Bootstrap::before("telemetry", &[("v1", upstream.address())]).unwrap();
+        let listener = bootstrap.demo().unwrap().with_plugins(&plugins).unwrap();
+        bootstrap.set_listeners(vec![listener]).unwrap();
+        let envoy = Envoy::start(&bootstrap, 1).unwrap();
+        let mut client = Client::new(envoy.listener("demo").unwrap());
+        let response = client.send(&Request::get("/")).unwrap();
+        assert_eq!(response.status, 403);
+        place(&response.header("traceresponse").unwrap()).unwrap();
+    }
+}

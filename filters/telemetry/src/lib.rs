@@ -81,7 +81,7 @@ struct Kept {
 impl Filter for Telemetry {
     const NAME: &'static str = "telemetry";
 
-    const LATER: &'static [Phase] = &[Phase::Log];
+    const LATER: &'static [Phase] = &[Phase::Response, Phase::Log];
 
     type Memo = Memo;
 

@@ -5,12 +5,15 @@ use filter_core::{Copies, HeaderName};
 
 use crate::end::End;
 use crate::error;
+use crate::trace::baggage;
 
 /// Where a label's value is taken from, when a request ends.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// A header of the request as it went to the upstream, if it came once.
     Header(HeaderName),
+    /// A member of the baggage that went to the upstream; of several with this key, the last.
+    Baggage(Box<[u8]>),
     /// A claim that `jwt_authn` verified.
     Claim(Attribute),
     /// Who the client's certificate is for: the SPIFFE ID without its scheme, as Istio writes principals.
@@ -32,7 +35,7 @@ impl Source {
     /// The attribute that it needs, if any.
     pub(crate) fn attribute(&self) -> Option<Attribute> {
         match self {
-            Self::Header(_) => None,
+            Self::Header(_) | Self::Baggage(_) => None,
             Self::Claim(attribute) => Some(*attribute),
             Self::Principal | Self::Workload => Some(Attribute::PeerUri),
             Self::Rollout(_) => Some(CANARY),
@@ -45,11 +48,16 @@ impl Source {
     pub(crate) fn read(&self, view: View<'_>, end: End) -> Option<Vec<u8>> {
         match self {
             // Whoever was refused for who it is may have written anything there, and nobody has put it right.
-            Self::Header(_) if end.error == Some(error::DENIED) => None,
+            Self::Header(_) | Self::Baggage(_) if end.error == Some(error::DENIED) => None,
             Self::Header(name) => match view.request().only(name.as_str()) {
                 Copies::One(value) => Some(value.to_vec()),
                 Copies::None | Copies::Many => None,
             },
+            Self::Baggage(key) => {
+                let members = baggage::members(view.request().copies("baggage"));
+                let member = members.filter(|member| *member.key == **key).last()?;
+                Some(member.text().into_bytes())
+            }
             Self::Claim(attribute) => view.text(*attribute),
             Self::Principal => {
                 let uri = view.text(Attribute::PeerUri)?;

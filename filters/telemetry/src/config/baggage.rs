@@ -34,7 +34,7 @@ impl RawBaggage {
 }
 
 /// The key of a member of baggage.
-struct Key(String);
+pub(super) struct Key(pub(super) String);
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

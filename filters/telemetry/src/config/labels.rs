@@ -7,6 +7,7 @@ use filter_core::view::Attribute;
 use filter_core::{HeaderName, Invalid};
 use serde::Deserialize;
 
+use super::baggage::Key;
 use super::room;
 use crate::end::{Detail, Shown};
 use crate::label::{Bound, Label};
@@ -36,6 +37,7 @@ struct RawTenant {
     claim: Option<Object<RawClaim>>,
     #[serde(default)]
     principal: bool,
+    baggage: Option<Key>,
     allowed: Option<NonEmpty<String>>,
     groups: Option<Whole>,
     max: Option<Whole>,
@@ -138,7 +140,7 @@ impl RawLabels {
         }
         let tenant = self.tenant.map(|Object(raw)| {
             let bound = RawBound { allowed: raw.allowed, groups: raw.groups, max: raw.max };
-            let source = tenant(raw.header, raw.claim, raw.principal);
+            let source = tenant(raw.header, raw.claim, raw.principal, raw.baggage);
             ("/tenant", Named::Tenant, source, bound)
         });
         let caller = self.caller_workload.map(|Object(bound)| {
@@ -191,13 +193,15 @@ fn tenant(
     header: Option<HeaderName>,
     claim: Option<Object<RawClaim>>,
     principal: bool,
+    baggage: Option<Key>,
 ) -> Result<Source, Invalid> {
-    let expected = "one of `header`, `claim` and `principal`";
-    match (header, claim, principal) {
-        (Some(header), None, false) => Ok(Source::Header(header)),
-        (None, Some(Object(claim)), false) => claim.compile(),
-        (None, None, true) => Ok(Source::Principal),
-        (None, None, false) => Err(Invalid::at("", expected, "none")),
+    let expected = "one of `header`, `claim`, `principal` and `baggage`";
+    match (header, claim, principal, baggage) {
+        (Some(header), None, false, None) => Ok(Source::Header(header)),
+        (None, Some(Object(claim)), false, None) => claim.compile(),
+        (None, None, true, None) => Ok(Source::Principal),
+        (None, None, false, Some(Key(key))) => Ok(Source::Baggage(key.into_bytes().into())),
+        (None, None, false, None) => Err(Invalid::at("", expected, "none")),
         _ => Err(Invalid::at("", expected, "more than one")),
     }
 }

@@ -111,6 +111,28 @@ fn labels_tell_who_asked_and_how_it_ended() {
 }
 
 #[test]
+fn a_member_of_the_baggage_may_be_the_tenant() {
+    let world = World::default();
+    let document = r#"{"labels": {"tenant": {"baggage": "tenant", "allowed": ["acme"]}}}"#;
+    for (baggage, details, tenant) in [
+        ("user=7,tenant=ac%6De;p=1", "", "acme"),
+        ("tenant=acme,tenant=other", "", "_other"),
+        ("tenant=acme", "authz{denied:x}", "unknown"),
+        ("Tenant=acme", "", "unknown"),
+    ] {
+        let worker = Worker::new(document, &world);
+        let mut counted = Counted::default();
+        let lines = [(":method", "GET"), (":path", "/"), ("baggage", baggage)];
+        worker.play(
+            &ended(&lines, if details.is_empty() { 200 } else { 403 }, details),
+            &mut counted,
+        );
+        let stat = counted.keys().find(|stat| stat.starts_with(REQUESTS)).unwrap();
+        assert!(stat.ends_with(&format!("tenant=.={tenant};.;")), "{baggage}: {stat}");
+    }
+}
+
+#[test]
 fn who_was_refused_may_have_written_any_tenant() {
     let world = World::default();
     let document = r#"{"labels": {"tenant": {"header": "x-tenant", "allowed": ["acme"]}}}"#;

@@ -122,7 +122,10 @@ impl Subject {
             ..FixtureExchange::default()
         };
         let view = View::new(&exchange, Phase::Response, &[]);
-        let outcome = self.filter.on_response(&view, &mut memo, &self.world.ports());
+        // In other phases than these the host does not ask.
+        let asked = Telemetry::LATER.contains(&Phase::Response);
+        let outcome = asked.then(|| self.filter.on_response(&view, &mut memo, &self.world.ports()));
+        let outcome = outcome.unwrap_or_default();
         (sent, after(owned(response).into_iter(), outcome.edits))
     }
 }
