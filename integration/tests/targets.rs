@@ -2,35 +2,47 @@
 //! its `url` takes.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests")]
 
+use std::path::Path;
+
 use integration::{Bootstrap, Plugin, validate, workspace};
 use serde_json::Value;
 
 /// The WasmPlugins in a folder, each accepted by its module: the modules, and what each plugin's `spec` says.
-fn accepted(folder: &str) -> Vec<(String, Value)> {
+fn accepted(folder: &str) -> Result<Vec<(String, Value)>, String> {
+    let folder = workspace::root().join("istio-manifests").join(folder);
+    let fault = |error: std::io::Error| format!("{}: {error}", folder.display());
     let mut checked = Vec::new();
-    for entry in std::fs::read_dir(workspace::root().join("istio-manifests").join(folder)).unwrap()
-    {
-        let path = entry.unwrap().path();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let manifest: Value = serde_saphyr::from_str(&text).unwrap();
-        if manifest["kind"] != "WasmPlugin" {
+    for entry in std::fs::read_dir(&folder).map_err(fault)? {
+        let path = entry.map_err(fault)?.path();
+        let manifest = read(&path)?;
+        if manifest.get("kind").is_none_or(|kind| kind != "WasmPlugin") {
             continue;
         }
-        let spec = manifest["spec"].clone();
-        let url = spec["url"].as_str().unwrap();
-        let image = url.strip_prefix("oci://registry.example/outrigger/").unwrap();
-        let (module, _) = image.split_once(':').unwrap();
+        let at = |pointer: &str| {
+            manifest.pointer(pointer).ok_or_else(|| format!("{}: no {pointer}", path.display()))
+        };
+        let url = at("/spec/url")?.as_str().unwrap_or_default();
+        let image = url.strip_prefix("oci://registry.example/outrigger/");
+        let (module, _) = image.and_then(|image| image.split_once(':')).ok_or(url)?;
 
-        let mut bootstrap = Bootstrap::anywhere("telemetry", &std::env::temp_dir()).unwrap();
-        let demo = bootstrap.demo().unwrap();
-        let demo = demo.with_plugins(&[Plugin::shipped(module, &spec["pluginConfig"])]).unwrap();
-        bootstrap.set_listeners(vec![demo]).unwrap();
-        let validation = validate(&bootstrap).unwrap();
-        assert!(validation.accepted, "{path:?}: {}", validation.log);
-        checked.push((module.to_owned(), spec));
+        let mut bootstrap = Bootstrap::anywhere("telemetry", &std::env::temp_dir())?;
+        let plugin = Plugin::shipped(module, at("/spec/pluginConfig")?);
+        let demo = bootstrap.demo()?.with_plugins(&[plugin])?;
+        bootstrap.set_listeners(vec![demo])?;
+        let validation = validate(&bootstrap)?;
+        if !validation.accepted {
+            return Err(format!("{}: {}", path.display(), validation.log));
+        }
+        checked.push((module.to_owned(), at("/spec")?.clone()));
     }
     checked.sort_by(|(one, _), (other, _)| one.cmp(other));
-    checked
+    Ok(checked)
+}
+
+fn read(path: &Path) -> Result<Value, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let value = text.and_then(|text| serde_saphyr::from_str(&text).map_err(|e| e.to_string()));
+    value.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn modules(checked: &[(String, Value)]) -> Vec<&str> {
@@ -39,7 +51,7 @@ fn modules(checked: &[(String, Value)]) -> Vec<&str> {
 
 #[test]
 fn every_configuration_of_a_plugin_with_a_target_is_accepted() {
-    let checked = accepted("targets");
+    let checked = accepted("targets").unwrap();
     assert_eq!(modules(&checked), ["authz", "ratelimit", "suite"]);
     for (module, spec) in &checked {
         assert!(spec["targetRefs"].is_array() && spec.get("selector").is_none(), "{module}");
@@ -48,20 +60,19 @@ fn every_configuration_of_a_plugin_with_a_target_is_accepted() {
 
 #[test]
 fn every_configuration_of_a_plugin_beside_weights_is_accepted_and_tells_the_route_its_bucket() {
-    let checked = accepted("weights");
+    let checked = accepted("weights").unwrap();
     assert_eq!(modules(&checked), ["canary", "telemetry"]);
     let (_, canary) = &checked[0];
     let header = &canary["pluginConfig"]["rollouts"][0]["bucketHeader"]["name"];
-    let file = workspace::root().join("istio-manifests/weights/route.yaml");
-    let route: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let route = read(&workspace::root().join("istio-manifests/weights/route.yaml")).unwrap();
     let patch = &route["spec"]["configPatches"][0]["patch"]["value"]["route"];
     assert_eq!(&patch["weighted_clusters"]["header_name"], header);
 }
 
 #[test]
 fn every_configuration_of_a_guard_and_of_a_role_is_accepted() {
-    assert_eq!(modules(&accepted("guard")), ["canary"]);
-    let roles = accepted("roles");
+    assert_eq!(modules(&accepted("guard").unwrap()), ["canary"]);
+    let roles = accepted("roles").unwrap();
     assert_eq!(modules(&roles), ["canary", "canary"]);
     // Two that do not mean the same rollouts would not understand each other.
     let rollouts = |role: usize| &roles[role].1["pluginConfig"]["rollouts"];
