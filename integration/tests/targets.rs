@@ -1,6 +1,5 @@
 //! Every `pluginConfig` in those folders of `istio-manifests/` that have one form of a plugin only is one that the module in
 //! its `url` takes.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests")]
 
 use std::path::Path;
 
