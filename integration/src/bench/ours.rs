@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::Plugin;
 use crate::bench::cast::{
-    API_KEY, Bucket, ISSUER, SHARE, SUBJECT, TEMPLATES, USER, VERSION_HEADER,
+    API_KEY, Bucket, ISSUER, SHARE, SUBJECT, TEMPLATES, USER, USERS, VERSION_HEADER,
 };
 use crate::bench::native::TokenCache;
 use crate::plugin::text;
@@ -25,6 +25,34 @@ pub(crate) fn floor(job: &str) -> Plugin {
 /// Counts requests by their route.
 pub(crate) fn telemetry() -> Plugin {
     Plugin::shipped("telemetry", &counting())
+}
+
+/// Counts requests by their route and by who asks, and how long they took.
+pub(crate) fn telemetry_by_tenant() -> Plugin {
+    let mut document = counting();
+    if let Some(members) = document.as_object_mut() {
+        let names: Vec<&str> = USERS.iter().map(|user| user.name).collect();
+        members.insert("labels".to_owned(), json!({"tenant": {"header": USER, "allowed": names}}));
+        members.insert("duration".to_owned(), json!({}));
+    }
+    Plugin::shipped("telemetry", &document)
+}
+
+/// Tells the route in filter state, and counts nothing.
+pub(crate) fn telemetry_in_filter_state() -> Plugin {
+    let mut document = counting();
+    if let Some(members) = document.as_object_mut() {
+        members.insert("sinks".to_owned(), json!(["FILTER_STATE"]));
+    }
+    Plugin::shipped("telemetry", &document)
+}
+
+/// Counts requests by one of so many routes, of which the requests take the last.
+pub(crate) fn telemetry_of_routes(count: usize) -> Plugin {
+    let others = (1..count).map(|number| format!("/other/{number}/{{id}}"));
+    let route = |path: String| json!({"path": path, "methods": ["GET"]});
+    let routes: Vec<Value> = others.chain(["/checkout/{order}".to_owned()]).map(route).collect();
+    Plugin::shipped("telemetry", &json!({"routes": routes}))
 }
 
 /// Lets in who has a token of the issuer, but not to delete.

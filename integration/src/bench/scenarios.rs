@@ -95,6 +95,36 @@ pub fn scenarios() -> Vec<Scenario> {
             ..plain("telemetry", "telemetry", vec![Link::Ours(ours::telemetry())])
         },
         Scenario {
+            witness: Some("http_server_requests_total.http_route=.=/checkout/{order};"),
+            native: Some("native: telemetry"),
+            ..plain(
+                "telemetry, tenant and duration",
+                "telemetry",
+                vec![Link::Ours(ours::telemetry_by_tenant())],
+            )
+        },
+        plain(
+            "telemetry, filter state",
+            "telemetry",
+            vec![Link::Ours(ours::telemetry_in_filter_state())],
+        ),
+        Scenario {
+            witness: Some("http_server_requests_total.http_route=.=/checkout/{order};"),
+            ..plain(
+                "telemetry, 10 routes",
+                "telemetry",
+                vec![Link::Ours(ours::telemetry_of_routes(10))],
+            )
+        },
+        Scenario {
+            witness: Some("http_server_requests_total.http_route=.=/checkout/{order};"),
+            ..plain(
+                "telemetry, 1,000 routes",
+                "telemetry",
+                vec![Link::Ours(ours::telemetry_of_routes(1000))],
+            )
+        },
+        Scenario {
             routes: Routes::Named,
             logger: Some(native::telemetry()),
             witness: Some("native.http_server_requests_total"),
