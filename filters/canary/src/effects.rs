@@ -16,6 +16,9 @@ pub(crate) struct Owned {
     headers: Vec<HeaderName>,
     /// In order.
     cookies: Vec<String>,
+    /// A bit for each length that one of the headers has: what has another length is none of them. The last stands for
+    /// all beyond.
+    lengths: u64,
 }
 
 impl Owned {
@@ -34,15 +37,29 @@ impl Owned {
         }
         owned.headers.sort_unstable();
         owned.headers.dedup();
+        owned.lengths = owned
+            .headers
+            .iter()
+            .fold(0, |lengths, name| lengths | length(name.as_str().as_bytes()));
         owned.cookies.sort_unstable();
         owned.cookies.dedup();
         owned
     }
 
+    /// The header of this name, in whatever case.
     fn header(&self, name: &[u8]) -> Option<&HeaderName> {
-        let at = self.headers.binary_search_by(|own| own.as_str().as_bytes().cmp(name)).ok()?;
+        if self.lengths & length(name) == 0 {
+            return None;
+        }
+        let name = name.to_ascii_lowercase();
+        let at = self.headers.binary_search_by(|own| own.as_str().as_bytes().cmp(&name)).ok()?;
         self.headers.get(at)
     }
+}
+
+/// The bit of a name's length.
+fn length(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
 }
 
 /// The edits that take away what a client sent under our headers' names, and the cookies by which versions are chosen.
@@ -52,13 +69,8 @@ pub(crate) fn stripped(request: &Request<'_>) -> Vec<Edit> {
     let mut edits: Vec<Edit> = Vec::new();
     let mut has_cookies = false;
     for name in headers.names() {
-        let found = if name.iter().any(u8::is_ascii_uppercase) {
-            owned.header(&name.to_ascii_lowercase())
-        } else {
-            owned.header(name)
-        };
         has_cookies |= name.eq_ignore_ascii_case(b"cookie");
-        if let Some(own) = found
+        if let Some(own) = owned.header(name)
             && edits.iter().all(|edit| edit.name() != own)
             && headers.only(own.as_str()) != Copies::None
         {
