@@ -20,6 +20,8 @@ pub const NOOP: &str = "no-op";
 const AUTHZ_CALLS: &str = "floor: authz";
 /// The host calls of ratelimit, and nothing else.
 const RATELIMIT_CALLS: &str = "floor: ratelimit";
+/// The host calls of canary, and nothing else.
+const CANARY_CALLS: &str = "floor: canary";
 /// Nothing, where weighted clusters must end in `fault`.
 const NONE_BUT_FAULT: &str = "no filter, fault";
 
@@ -89,6 +91,7 @@ pub fn scenarios() -> Vec<Scenario> {
         bare("floor: nothing", "nothing"),
         bare(AUTHZ_CALLS, "authz"),
         bare(RATELIMIT_CALLS, "ratelimit"),
+        bare(CANARY_CALLS, "canary"),
         Scenario {
             witness: Some("http_server_requests_total.http_route=.=/checkout/{order};"),
             native: Some("native: telemetry"),
@@ -211,6 +214,7 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario {
             asks: versions.clone(),
             native: Some("native: canary"),
+            calls: Some(CANARY_CALLS),
             ..plain("canary", "canary", vec![Link::Ours(ours::canary())])
         },
         Scenario {
@@ -282,7 +286,8 @@ mod tests {
     fn a_choice_comes_with_what_it_is_compared_with() {
         let names: Vec<_> = only("canary", scenarios()).iter().map(|one| one.name).collect();
         let hundred = "canary, none of a hundred";
-        assert_eq!(names, [NONE, NONE_BUT_FAULT, NOOP, "canary", "native: canary", hundred]);
+        let others = [CANARY_CALLS, "canary", "native: canary", hundred];
+        assert_eq!(names, [&[NONE, NONE_BUT_FAULT, NOOP][..], &others].concat());
     }
 
     #[test]

@@ -73,14 +73,14 @@ impl<'a> Line<'a> {
 
     /// The exact names by which patterns may know the host; `None` if any pattern may be about it.
     fn host_names(&self) -> Option<impl Iterator<Item = Cow<'_, [u8]>>> {
-        let (name, full) = match &self.host {
+        let (name, with_port) = match &self.host {
             Authority::Canonical(host) => {
                 let host = host.as_ref()?;
-                let full = host.with_port();
-                (host.name(), (*full != *host.name()).then_some(full))
+                (host.name(), host.port().map(|_| host))
             }
             Authority::AsSent(text) => (text.as_slice(), None),
         };
+        let full = with_port.into_iter().map(Host::with_port);
         Some(std::iter::once(Cow::Borrowed(name)).chain(full))
     }
 

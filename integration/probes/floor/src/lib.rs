@@ -3,7 +3,8 @@
 //! No filter in WebAssembly that does the job can cost less in this proxy: nothing is parsed, allocated or kept for a stream,
 //! and of the callbacks only the one is exported in which the work is done. The configuration is the name of the job:
 //! `nothing`, `authz` (read the headers and the clock, publish the decision, write the user's name into a header, remove
-//! the token, count) or `ratelimit` (read the headers and the clock, load a cell and swap it, publish, count).
+//! the token, count), `ratelimit` (read the headers and the clock, load a cell and swap it, publish, count) or `canary` (read
+//! the headers, publish the decision and the version, write the version into a header, count both).
 
 #![expect(unsafe_code, reason = "the ABI by itself: exports, foreign functions and one buffer")]
 
@@ -87,6 +88,8 @@ enum Job {
     Authz,
     /// To charge a key.
     Ratelimit,
+    /// To choose a version.
+    Canary,
 }
 
 thread_local! {
@@ -122,6 +125,7 @@ extern "C" fn proxy_on_configure(_: u32, size: usize) -> u32 {
     JOB.set(match name {
         b"authz" => Job::Authz,
         b"ratelimit" => Job::Ratelimit,
+        b"canary" => Job::Canary,
         b"nothing" => Job::Nothing,
         _ => return 0,
     });
@@ -152,6 +156,20 @@ extern "C" fn proxy_on_request_headers(_: u32, _: usize, _: u32) -> u32 {
                     3,
                 );
                 proxy::proxy_remove_header_map_value(REQUEST, token.as_ptr(), token.len());
+            }
+            Job::Canary => {
+                let header = b"x-canary-checkout";
+                proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
+                proxy::proxy_increment_metric(COUNTER.get(), 1);
+                publish(b"canary", b"stable:checkout");
+                publish(b"canary_variant", b"checkout=v1");
+                proxy::proxy_replace_header_map_value(
+                    REQUEST,
+                    header.as_ptr(),
+                    header.len(),
+                    b"v1".as_ptr(),
+                    2,
+                );
             }
             Job::Ratelimit => {
                 proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);

@@ -30,6 +30,8 @@ pub struct About<'a> {
 pub struct Index {
     hosts: Keyed<Keyed<Paths>>,
     rules: usize,
+    /// Whether a host is named with its port.
+    ports: bool,
 }
 
 /// What is about one value, by the value, and what is about any.
@@ -109,6 +111,7 @@ impl Index {
     }
 
     fn insert(&mut self, host: Option<Bytes>, method: Option<Bytes>, path: Key, at: usize) {
+        self.ports |= host.as_ref().is_some_and(|host| host.contains(&b':'));
         let paths = self.hosts.entry(host).entry(method);
         match path {
             Key::Any => paths.any.push(at),
@@ -121,7 +124,7 @@ impl Index {
     }
 
     /// The positions of the rules that may be about this canonical path, method, and host of these names, in order; `None`
-    /// if all may.
+    /// if all may. Of the names, the one without a port comes first.
     pub fn candidates<'n>(
         &self,
         path: &[u8],
@@ -135,7 +138,8 @@ impl Index {
             }
             methods.any.collect(path, &mut found);
         };
-        for name in names {
+        // Without its port comes first, and is all that is looked for unless a rule names a port.
+        for name in names.take(if self.ports { usize::MAX } else { 1 }) {
             if let Some(methods) = self.hosts.one.get(&*name) {
                 collect(methods);
             }

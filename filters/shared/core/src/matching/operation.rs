@@ -51,7 +51,7 @@ impl RequestLine<'_> {
     #[must_use]
     pub fn candidates(&self, index: &Index) -> Option<Vec<usize>> {
         let (path, host) = (self.path().ok()?, self.host.as_ref()?);
-        let full = Some(host.with_port()).filter(|_| host.port().is_some());
+        let full = host.port().into_iter().map(|_| host.with_port());
         let names = std::iter::once(Cow::Borrowed(host.name())).chain(full);
         index.candidates(path, self.method, names)
     }
