@@ -8,12 +8,13 @@ use serde_json::{Map, Value, json};
 use crate::{Bed, Fault};
 
 /// The API groups whose kinds our manifests use.
-const GROUPS: [&str; 9] = [
+const GROUPS: [&str; 10] = [
     "api/v1",
     "apis/apps/v1",
     "apis/argoproj.io/v1alpha1",
     "apis/extensions.istio.io/v1alpha1",
     "apis/flagger.app/v1beta1",
+    "apis/monitoring.coreos.com/v1",
     "apis/networking.istio.io/v1",
     "apis/networking.istio.io/v1alpha3",
     "apis/security.istio.io/v1",

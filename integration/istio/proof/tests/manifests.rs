@@ -67,6 +67,7 @@ fn kubeconform_agrees_by_the_schemas_of_this_api_server() {
         ("flagger", "thresholdRange", "thresholdRanges"),
         ("argo-rollouts", "setWeight", "setWeights"),
         ("argo-rollouts", "successCondition", "successConditions"),
+        ("observability", "expr:", "expression:"),
         ("mesh", "kind: PeerAuthentication", "kind: PeerAuthorization"),
     ] {
         let text = bed.shipped(name).unwrap().text;
