@@ -1,5 +1,6 @@
 //! What becomes of a request's headers: nothing that a client sent under a name of ours, then what was decided.
 
+use filter_core::headers::Kinds;
 use filter_core::{Copies, Count, Edit, HeaderName, Publication, cookies, query};
 
 use crate::assign::Assignment;
@@ -16,9 +17,7 @@ pub(crate) struct Owned {
     headers: Vec<HeaderName>,
     /// In order.
     cookies: Vec<String>,
-    /// A bit for each length that one of the headers has: what has another length is none of them. The last stands for
-    /// all beyond.
-    lengths: u64,
+    kinds: Kinds,
 }
 
 impl Owned {
@@ -37,10 +36,7 @@ impl Owned {
         }
         owned.headers.sort_unstable();
         owned.headers.dedup();
-        owned.lengths = owned
-            .headers
-            .iter()
-            .fold(0, |lengths, name| lengths | length(name.as_str().as_bytes()));
+        owned.kinds = Kinds::of(owned.headers.iter().map(|name| name.as_str().as_bytes()));
         owned.cookies.sort_unstable();
         owned.cookies.dedup();
         owned
@@ -48,18 +44,14 @@ impl Owned {
 
     /// The header of this name, in whatever case.
     fn header(&self, name: &[u8]) -> Option<&HeaderName> {
-        if self.lengths & length(name) == 0 {
+        if !self.kinds.may_hold(name) {
             return None;
         }
-        let name = name.to_ascii_lowercase();
-        let at = self.headers.binary_search_by(|own| own.as_str().as_bytes().cmp(&name)).ok()?;
+        let name = name.iter().map(u8::to_ascii_lowercase);
+        let at =
+            self.headers.binary_search_by(|own| own.as_str().bytes().cmp(name.clone())).ok()?;
         self.headers.get(at)
     }
-}
-
-/// The bit of a name's length.
-fn length(name: &[u8]) -> u64 {
-    1 << name.len().min(63)
 }
 
 /// The edits that take away what a client sent under our headers' names, and the cookies by which versions are chosen.
@@ -67,9 +59,7 @@ pub(crate) fn stripped(request: &Request<'_>) -> Vec<Edit> {
     let owned = &request.plan.owned;
     let headers = request.headers();
     let mut edits: Vec<Edit> = Vec::new();
-    let mut has_cookies = false;
     for name in headers.names() {
-        has_cookies |= name.eq_ignore_ascii_case(b"cookie");
         if let Some(own) = owned.header(name)
             && edits.iter().all(|edit| edit.name() != own)
             && headers.only(own.as_str()) != Copies::None
@@ -77,7 +67,7 @@ pub(crate) fn stripped(request: &Request<'_>) -> Vec<Edit> {
             edits.push(Edit::Remove(own.clone()));
         }
     }
-    if has_cookies && !owned.cookies.is_empty() {
+    if !owned.cookies.is_empty() && headers.copies("cookie").next().is_some() {
         let is_own =
             |name: &[u8]| owned.cookies.binary_search_by(|own| own.as_bytes().cmp(name)).is_ok();
         edits.extend(cookies::without(headers, is_own));

@@ -1,159 +1,13 @@
 //! Headers as they came: bytes, every copy, in one buffer.
 
-use std::fmt;
-use std::ops::Range;
+mod map;
+mod name;
 
-use serde::{Deserialize, Deserializer};
+use map::part;
+pub use map::{Field, HeaderMap, Kinds};
+pub use name::{HeaderName, OwnedHeader};
 
 use crate::Edit;
-
-/// A header's name, lower-case (RFC 9113 §8.2.1), or a pseudo-header's with its colon.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HeaderName(std::rc::Rc<str>);
-
-impl HeaderName {
-    /// A name that is known when the program is written. Lower-case it yourself.
-    #[must_use]
-    pub fn literal(name: &'static str) -> Self {
-        debug_assert!(!name.bytes().any(|byte| byte.is_ascii_uppercase()));
-        Self(name.into())
-    }
-
-    /// The name in lower case, if it is a token (RFC 9110 §5.6.2). Pseudo-headers are not: no configuration may name
-    /// one.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        (!name.is_empty() && name.bytes().all(token))
-            .then(|| Self(name.to_ascii_lowercase().into()))
-    }
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for HeaderName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for HeaderName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for HeaderName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Self::parse(&name).ok_or_else(|| {
-            serde::de::Error::invalid_value(
-                serde::de::Unexpected::Str(&name),
-                &"a header name (RFC 9110 §5.1)",
-            )
-        })
-    }
-}
-
-/// The name of a header that a filter may take from the client and set itself: not one that frames a message or says
-/// where it goes (RFC 9110 §7.6.1, RFC 9113 §8.2.2), nor one that says who sends it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnedHeader(pub HeaderName);
-
-impl OwnedHeader {
-    /// Headers that others depend on.
-    const TAKEN: [&str; 14] = [
-        "authorization",
-        "connection",
-        "content-length",
-        "content-type",
-        "cookie",
-        "host",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-}
-
-impl<'de> Deserialize<'de> for OwnedHeader {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = HeaderName::deserialize(deserializer)?;
-        if Self::TAKEN.contains(&name.as_str()) {
-            return Err(serde::de::Error::invalid_value(
-                serde::de::Unexpected::Str(name.as_str()),
-                &"a header that nothing else depends on",
-            ));
-        }
-        Ok(Self(name))
-    }
-}
-
-/// All headers of one message: the buffer they came in and where each field lies in it.
-#[derive(Clone, Debug, Default)]
-pub struct HeaderMap {
-    bytes: Vec<u8>,
-    fields: Vec<Field>,
-}
-
-/// Where one header lies in a [`HeaderMap`]'s buffer.
-#[derive(Clone, Debug)]
-pub struct Field {
-    /// The name's bytes.
-    pub name: Range<usize>,
-    /// The value's bytes.
-    pub value: Range<usize>,
-}
-
-impl HeaderMap {
-    /// A map over a buffer that is kept as it is. A range that lies outside of it reads as empty.
-    #[must_use]
-    pub fn new(bytes: Vec<u8>, fields: Vec<Field>) -> Self {
-        Self { bytes, fields }
-    }
-
-    /// A map of these pairs, in this order.
-    pub fn from_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(
-        pairs: impl IntoIterator<Item = (N, V)>,
-    ) -> Self {
-        let mut map = Self::default();
-        for (name, value) in pairs {
-            let start = map.bytes.len();
-            map.bytes.extend_from_slice(name.as_ref());
-            let middle = map.bytes.len();
-            map.bytes.extend_from_slice(value.as_ref());
-            map.fields.push(Field { name: start..middle, value: middle..map.bytes.len() });
-        }
-        map
-    }
-
-    /// Every field in order: name and value, as bytes.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-        self.fields.iter().map(|field| (self.part(&field.name), self.part(&field.value)))
-    }
-
-    fn part(&self, range: &Range<usize>) -> &[u8] {
-        self.bytes.get(range.clone()).unwrap_or_default()
-    }
-
-    /// Every copy of one header, in order.
-    pub fn copies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
-        // Lengths first: every look for a header goes by all of them.
-        let named = move |field: &&Field| {
-            field.name.len() == name.len()
-                && self.part(&field.name).eq_ignore_ascii_case(name.as_bytes())
-        };
-        self.fields.iter().filter(named).map(|field| self.part(&field.value))
-    }
-}
 
 /// How often a header occurs, for those who must not pick one of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,12 +37,11 @@ impl<'a> Headers<'a> {
 
     /// Every copy of one header, in order.
     pub fn copies(self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
-        let own = move |edit: &&Edit| edit.name().as_str() == name;
-        let last = self.edits.iter().rposition(|edit| own(&edit) && edit.supersedes());
-        let map = if last.is_none() { Some(self.map) } else { None };
+        let own = |edit: &Edit| edit.name().as_str() == name;
+        let last = self.edits.iter().rposition(|edit| own(edit) && edit.supersedes());
+        let fields = if last.is_none() { self.map.among(name.as_bytes()) } else { &[] };
         let edits = self.edits.get(last.unwrap_or_default()..).unwrap_or_default();
-        let edited = edits.iter().filter(own).filter_map(Edit::value);
-        map.into_iter().flat_map(move |map| map.copies(name)).chain(edited)
+        Lines { bytes: self.map.bytes(), fields: fields.iter(), edits: edits.iter(), name }
     }
 
     /// The names that lines came under and that edits are about, each perhaps several times, and in the case that they
@@ -264,8 +117,38 @@ impl<'a> Headers<'a> {
     }
 }
 
+/// Whether a header has this name. Proxies write names in lower case, and every look for a header goes by all of them.
+fn is_called(header: &[u8], name: &[u8]) -> bool {
+    header.len() == name.len() && (header == name || header.eq_ignore_ascii_case(name))
+}
+
+/// The lines of one name: those that came, then those that edits write.
+#[derive(Clone)]
+struct Lines<'a> {
+    bytes: &'a [u8],
+    fields: std::slice::Iter<'a, Field>,
+    edits: std::slice::Iter<'a, Edit>,
+    name: &'a str,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (bytes, name) = (self.bytes, self.name);
+        let named = |field: &&Field| is_called(part(bytes, &field.name), name.as_bytes());
+        if let Some(field) = self.fields.find(named) {
+            return Some(part(bytes, &field.value));
+        }
+        let mut own = self.edits.by_ref().filter(|edit| edit.name().as_str() == name);
+        own.find_map(Edit::value)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn map() -> HeaderMap {
@@ -284,6 +167,40 @@ mod tests {
         assert_eq!(headers.only("x-a"), Copies::Many);
         assert_eq!(headers.only("x-c"), Copies::None);
         assert_eq!(headers.method(), b"GET");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_a_look_at_all_of_them_finds(
+            names in prop::collection::vec("[a-cA-C:-]{0,3}", 0..9),
+            edits in prop::collection::vec(("[a-c-]{1,3}", 0..3), 0..4),
+            sought in "[a-c:-]{1,3}",
+        ) {
+            let map = HeaderMap::from_pairs(names.iter().enumerate().map(|(at, name)| (name, at.to_string())));
+            let edit = |(name, kind): (String, i32)| {
+                let name = HeaderName::parse(&name).unwrap();
+                match kind {
+                    0 => Edit::Set(name, b"set".to_vec()),
+                    1 => Edit::Append(name, b"append".to_vec()),
+                    _ => Edit::Remove(name),
+                }
+            };
+            let edits: Vec<Edit> = edits.into_iter().map(edit).collect();
+            let mut expected: Vec<Vec<u8>> = map
+                .iter()
+                .filter(|(name, _)| name.eq_ignore_ascii_case(sought.as_bytes()))
+                .map(|(_, value)| value.to_vec())
+                .collect();
+            for edit in edits.iter().filter(|edit| edit.name().as_str() == sought) {
+                if edit.supersedes() {
+                    expected.clear();
+                }
+                expected.extend(edit.value().map(<[u8]>::to_vec));
+            }
+            let found: Vec<Vec<u8>> =
+                Headers::new(&map, &edits).copies(&sought).map(<[u8]>::to_vec).collect();
+            prop_assert_eq!(found, expected);
+        }
     }
 
     #[test]

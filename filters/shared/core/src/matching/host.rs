@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
 
+use super::bytes::ByteSet;
 use super::{StringPattern, Truth};
 
 /// A host pattern: exact, prefix `api.*`, suffix `*.example.com`, or `*`. Case and a trailing dot do not matter; a
@@ -37,7 +38,8 @@ impl HostPattern {
         let Some(host) = host else {
             return Truth::Unknown;
         };
-        Truth::from(self.0.matches(&host.name) || self.0.matches(&host.with_port()))
+        let with_port = || host.port.is_some() && self.0.matches(&host.with_port());
+        Truth::from(self.0.matches(&host.name) || with_port())
     }
 }
 
@@ -62,6 +64,11 @@ impl<'a> Host<'a> {
     /// information, or with bytes that do not belong in a host.
     #[must_use]
     pub fn canonical(authority: &'a [u8]) -> Option<Self> {
+        // One pass over most hosts, as every request's is read.
+        if authority.len() > 1 && authority.iter().all(|byte| CANONICAL.contains(*byte)) {
+            let name = authority.strip_suffix(b".").unwrap_or(authority);
+            return Some(Self { name: Cow::Borrowed(name), port: None });
+        }
         let bracketed = authority.first() == Some(&b'[');
         let colon = authority.iter().rposition(|byte| *byte == b':');
         let end = authority.iter().rposition(|byte| *byte == b']').filter(|_| bracketed);
@@ -109,6 +116,9 @@ impl<'a> Host<'a> {
         }
     }
 }
+
+/// The bytes of a name that is in canonical form.
+static CANONICAL: ByteSet = ByteSet::of((b'a', b'z'), b"0123456789-._~");
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 //! [`string::StringPattern`], [`path::PathPattern`] and [`host::HostPattern`], and [`Condition`] over the rest of a
 //! request, decided in three values; [`Index`] finds the rules that may be about one.
 
+mod bytes;
 pub mod condition;
 pub mod facts;
 pub mod host;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
 
+use super::bytes::ByteSet;
 use super::regex::Written;
 use super::{PathTemplate, Regex, StringPattern, Truth};
 
@@ -19,20 +20,29 @@ pub struct Ambiguous;
 /// When there is no absolute path, an escape is broken, or the path holds what some servers read as a separator and
 /// others do not: `\`, `;`, `%2F`, `%5C`, `%3B`, an escaped percent sign, control characters.
 pub fn canonical(raw: &[u8]) -> Result<Cow<'_, [u8]>, Ambiguous> {
-    let end = raw.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(raw.len());
-    let raw = raw.get(..end).unwrap_or_default();
     if raw.first() != Some(&b'/') {
         return Err(Ambiguous);
     }
-    let plain = |byte: &u8| {
-        byte.is_ascii_graphic() && !matches!(byte, b'%' | b'\\' | b';') || *byte >= 0x80
-    };
-    let dotted = raw.windows(2).any(|pair| matches!(pair, b"//" | b"/."));
-    if !dotted && raw.iter().all(plain) {
-        return Ok(Cow::Borrowed(raw));
+    // One pass over most paths, as every request's is read.
+    let mut before = 0;
+    let odd = raw.iter().position(|byte| {
+        let dotted = before == b'/' && matches!(byte, b'/' | b'.');
+        before = *byte;
+        dotted || ODD.contains(*byte)
+    });
+    match odd {
+        None => return Ok(Cow::Borrowed(raw)),
+        Some(end) if matches!(raw.get(end), Some(b'?' | b'#')) => {
+            return Ok(Cow::Borrowed(raw.get(..end).unwrap_or_default()));
+        }
+        Some(_) => {}
     }
-    resolved(&unescaped(raw)?).map(Cow::Owned)
+    let end = raw.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(raw.len());
+    resolved(&unescaped(raw.get(..end).unwrap_or_default())?).map(Cow::Owned)
 }
+
+/// The bytes that end a path, and those that do not stand for themselves in one.
+static ODD: ByteSet = ByteSet::of((0, b' '), b"?#%\\;\x7f");
 
 /// Decodes unreserved escapes once; refuses what is ambiguous.
 fn unescaped(raw: &[u8]) -> Result<Vec<u8>, Ambiguous> {
