@@ -128,7 +128,7 @@ impl Filter for Canary {
                 sets.extend(rollout.edits(got));
                 outcome.publish.extend(rollout.state(got));
                 parameters.extend(rollout.emptied_parameters());
-                if !rollout.variants.is_empty() {
+                if self.plan.carries() && !rollout.variants.is_empty() {
                     let version = rollout.version(got.variant).to_owned();
                     decided.insert(rollout.name.to_string(), version);
                 }
@@ -141,7 +141,7 @@ impl Filter for Canary {
         let is_set = |edit: &Edit| sets.iter().any(|set| set.name() == edit.name());
         outcome.edits = effects::stripped(&request);
         outcome.edits.retain(|edit| !is_set(edit));
-        outcome.edits.extend(sets);
+        outcome.edits.append(&mut sets);
         outcome.edits.extend(effects::without_parameters(&request, &parameters));
         let (carried, count) = self.plan.carried(&request, decided);
         outcome.edits.extend(carried);
@@ -186,12 +186,14 @@ pub struct Memo {
 
 /// Adds `ROLLOUT=VERSION` to a list.
 fn publish(list: &mut Vec<u8>, rollout: &Rollout, variant: Option<usize>) {
+    let (name, version) = (rollout.name.as_str(), rollout.version(variant));
+    list.reserve(name.len().saturating_add(version.len()).saturating_add(2));
     if !list.is_empty() {
         list.push(b',');
     }
-    list.extend_from_slice(rollout.name.as_str().as_bytes());
+    list.extend_from_slice(name.as_bytes());
     list.push(b'=');
-    list.extend_from_slice(rollout.version(variant).as_bytes());
+    list.extend_from_slice(version.as_bytes());
 }
 
 impl Versions {
