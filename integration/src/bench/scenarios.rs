@@ -18,6 +18,9 @@ pub const NONE: &str = "no filter";
 pub const NOOP: &str = "no-op";
 /// The host calls of authz, and nothing else.
 const AUTHZ_CALLS: &str = "floor: authz";
+/// The same, with a signature to verify.
+const RS256_CALLS: &str = "floor: authz, RS256";
+const ES256_CALLS: &str = "floor: authz, ES256";
 /// The host calls of ratelimit, and nothing else.
 const RATELIMIT_CALLS: &str = "floor: ratelimit";
 /// The host calls of canary, and nothing else.
@@ -52,6 +55,7 @@ pub fn scenarios() -> Vec<Scenario> {
     };
     let noop = || Link::Ours(ours::noop());
     let bare = |name, job| plain(name, "host calls", vec![Link::Ours(ours::floor(job))]);
+    let calls = |name, job| Scenario { witness: Some("floor_total"), ..bare(name, job) };
     let authz = |name, native, cache, asks: &Vec<Ask>| Scenario {
         asks: asks.clone(),
         probes: guarded.clone(),
@@ -89,9 +93,11 @@ pub fn scenarios() -> Vec<Scenario> {
         plain(NOOP, "no-op", vec![noop()]),
         plain("four no-ops", "no-op × 4", vec![noop(), noop(), noop(), noop()]),
         bare("floor: nothing", "nothing"),
-        bare(AUTHZ_CALLS, "authz"),
-        bare(RATELIMIT_CALLS, "ratelimit"),
-        bare(CANARY_CALLS, "canary"),
+        calls(AUTHZ_CALLS, "authz"),
+        calls(RS256_CALLS, "authz RS256"),
+        calls(ES256_CALLS, "authz ES256"),
+        calls(RATELIMIT_CALLS, "ratelimit"),
+        calls(CANARY_CALLS, "canary"),
         Scenario {
             witness: Some("http_server_requests_total.http_route=.=/checkout/{order};"),
             native: Some("native: telemetry"),
@@ -152,9 +158,25 @@ pub fn scenarios() -> Vec<Scenario> {
                 natives(native::guarded_crowd(10)),
             )
         },
-        authz("authz, fresh tokens", "native: authz, fresh tokens", TokenCache::Off, &fresh_rs256),
+        Scenario {
+            calls: Some(RS256_CALLS),
+            ..authz(
+                "authz, fresh tokens",
+                "native: authz, fresh tokens",
+                TokenCache::Off,
+                &fresh_rs256,
+            )
+        },
         native_authz("native: authz, fresh tokens", TokenCache::Off, &fresh_rs256),
-        authz("authz, fresh ES256", "native: authz, fresh ES256", TokenCache::Off, &fresh_es256),
+        Scenario {
+            calls: Some(ES256_CALLS),
+            ..authz(
+                "authz, fresh ES256",
+                "native: authz, fresh ES256",
+                TokenCache::Off,
+                &fresh_es256,
+            )
+        },
         native_authz("native: authz, fresh ES256", TokenCache::Off, &fresh_es256),
         authz("authz, denying", "native: authz, denying", TokenCache::On, &forbidden),
         native_authz("native: authz, denying", TokenCache::On, &forbidden),

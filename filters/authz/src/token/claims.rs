@@ -22,16 +22,13 @@ impl Claims {
     /// # Errors
     /// When a registered claim is not of the type that it must have.
     pub(crate) fn new(members: Map<String, Value>) -> Result<Self, Reason> {
-        let text = |name| members.get(name).is_none_or(Value::is_string);
-        let date =
-            |name| members.get(name).is_none_or(|value| seconds(value, f64::floor).is_some());
-        let audience = match members.get("aud") {
-            Some(Value::Array(list)) => list.iter().all(Value::is_string),
-            _ => text("aud"),
+        let is_of_its_type = |(name, value): (&String, &Value)| match (name.as_str(), value) {
+            ("aud", Value::Array(list)) => list.iter().all(Value::is_string),
+            ("iss" | "sub" | "jti" | "aud", value) => value.is_string(),
+            ("exp" | "nbf" | "iat", value) => seconds(value, f64::floor).is_some(),
+            _ => true,
         };
-        let texts = ["iss", "sub", "jti"].into_iter().all(text);
-        let dates = ["exp", "nbf", "iat"].into_iter().all(date);
-        if !texts || !dates || !audience {
+        if !members.iter().all(is_of_its_type) {
             return Err(Reason::TokenMalformed);
         }
         Ok(Self { members: Rc::new(members), words: Rc::default() })

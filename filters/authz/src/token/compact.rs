@@ -1,10 +1,12 @@
 //! A JWS in compact serialization (RFC 7515 §7.1), read strictly, nothing of it believed yet.
 
+use std::rc::Rc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::algorithm::Algorithm;
+use super::header::{Header, KnownHeaders};
 use super::json;
 use crate::Reason;
 
@@ -14,28 +16,31 @@ pub(crate) const MAX_LENGTH: usize = 8192;
 /// A token taken apart. The payload stays encoded until the signature is known to be good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Compact<'a> {
-    /// `alg`: how the token says that it is signed.
-    pub(crate) algorithm: Algorithm,
-    /// `kid`: the key that the token says it is signed with.
-    pub(crate) kid: Option<String>,
+    /// How the token says that it is signed.
+    pub(crate) header: Rc<Header>,
     /// What is signed: the encoded header and payload with the dot between.
-    pub(crate) message: &'a str,
+    pub(crate) message: &'a [u8],
     /// The signature, encoded.
-    pub(crate) signature_text: &'a str,
+    pub(crate) signature_text: &'a [u8],
     /// The signature.
     pub(crate) signature: Vec<u8>,
-    payload: &'a str,
+    parts: Parts<'a>,
+}
+
+/// The parts that are signed, encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Parts<'a> {
+    header: &'a [u8],
+    payload: &'a [u8],
 }
 
 impl<'a> Compact<'a> {
     /// Takes a token apart.
     ///
     /// # Errors
-    /// When it is not three parts of base64url without padding, when its header is not one of a JWT (`typ` being absent, `JWT`
-    /// or, by RFC 9068 §2.1, `at+jwt`), or demands an extension (`crit`; this filter has none), or when the algorithm is not one of ours.
-    pub(crate) fn parse(token: &'a [u8]) -> Result<Self, Reason> {
-        Self::of_type(token, |kind| matches!(kind, None | Some("jwt" | "at+jwt")))
-            .map(|(own, _)| own)
+    /// When it is not three parts of base64url without padding, or its header is none of a JWT's ([`Header::of_jwt`]).
+    pub(crate) fn parse(token: &'a [u8], known: &KnownHeaders) -> Result<Self, Reason> {
+        Self::with_header(token, |text| Ok((known.read(text)?, ()))).map(|(own, ())| own)
     }
 
     /// Takes a DPoP proof apart (RFC 9449 §4.2), and gives its header, in which its key is.
@@ -43,36 +48,31 @@ impl<'a> Compact<'a> {
     /// # Errors
     /// As [`Compact::parse`], but for the type.
     pub(crate) fn parse_proof(proof: &'a [u8]) -> Result<(Self, Map<String, Value>), Reason> {
-        Self::of_type(proof, |kind| kind == Some("dpop+jwt"))
+        Self::with_header(proof, |text| {
+            Header::of_proof(text).map(|(header, members)| (Rc::new(header), members))
+        })
     }
 
-    /// Takes a token apart whose `typ`, in lower case and without `application/` (RFC 7515 §4.1.9), will do (RFC 8725
-    /// §3.11).
-    fn of_type(
+    fn with_header<T>(
         token: &'a [u8],
-        will_do: fn(Option<&str>) -> bool,
-    ) -> Result<(Self, Map<String, Value>), Reason> {
-        let token = Some(token)
-            .filter(|token| token.len() <= MAX_LENGTH)
-            .and_then(|token| std::str::from_utf8(token).ok())
-            .ok_or(Reason::TokenMalformed)?;
-        let (message, signature_text) = token.rsplit_once('.').ok_or(Reason::TokenMalformed)?;
-        let (header, payload) = message.split_once('.').ok_or(Reason::TokenMalformed)?;
-        if payload.contains('.') {
-            return Err(Reason::TokenMalformed);
-        }
-        let header = json::object(&decoded(header)?).map_err(|_| Reason::TokenMalformed)?;
-        // RFC 7797 §7: no JWT has `b64`, which changes what is signed.
-        let kind = text(&header, "typ")?.map(str::to_ascii_lowercase);
-        let kind = kind.as_deref().map(|kind| kind.strip_prefix("application/").unwrap_or(kind));
-        if ["crit", "b64"].iter().any(|name| header.contains_key(*name)) || !will_do(kind) {
-            return Err(Reason::TokenMalformed);
-        }
-        let kid = text(&header, "kid")?.map(str::to_owned);
-        let algorithm = text(&header, "alg")?.ok_or(Reason::TokenMalformed)?;
-        let algorithm = Algorithm::named(algorithm).ok_or(Reason::TokenAlgorithm)?;
+        read: impl FnOnce(&[u8]) -> Result<(Rc<Header>, T), Reason>,
+    ) -> Result<(Self, T), Reason> {
+        let malformed = Reason::TokenMalformed;
+        let token = Some(token).filter(|token| token.len() <= MAX_LENGTH).ok_or(malformed)?;
+        let (header, rest) = at_dot(token).ok_or(malformed)?;
+        // In base64url there is no dot, so a fourth part makes the third one malformed.
+        let (payload, signature_text) = at_dot(rest).ok_or(malformed)?;
+        let signed = header.len().saturating_add(payload.len()).saturating_add(1);
+        let message = token.get(..signed).filter(|text| text.is_ascii()).ok_or(malformed)?;
         let signature = decoded(signature_text)?;
-        Ok((Self { algorithm, kid, message, signature_text, signature, payload }, header))
+        let (read, rest) = read(header)?;
+        let parts = Parts { header, payload };
+        Ok((Self { header: read, message, signature_text, signature, parts }, rest))
+    }
+
+    /// Remembers what the header says. Ask only when the signature is good.
+    pub(crate) fn make_known(&self, known: &KnownHeaders) {
+        known.keep(self.parts.header, &self.header);
     }
 
     /// The payload's members. Ask only when the signature is good.
@@ -80,38 +80,40 @@ impl<'a> Compact<'a> {
     /// # Errors
     /// When it is not the encoding of one JSON object.
     pub(crate) fn payload(&self) -> Result<Map<String, Value>, Reason> {
-        json::object(&decoded(self.payload)?).map_err(|_| Reason::TokenMalformed)
+        json::object(&decoded(self.parts.payload)?).map_err(|_| Reason::TokenMalformed)
     }
+}
+
+/// What stands before the first dot, and behind it.
+fn at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(text.iter().position(|byte| *byte == b'.')?)?;
+    Some((before, rest.get(1..)?))
 }
 
 /// Strict base64url: no padding, no other alphabet, no stray bits, so that every value has one text.
-pub(crate) fn decoded(part: &str) -> Result<Vec<u8>, Reason> {
+pub(crate) fn decoded(part: &[u8]) -> Result<Vec<u8>, Reason> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Reason::TokenMalformed)
-}
-
-fn text<'a>(header: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Reason> {
-    match header.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Reason::TokenMalformed),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parse(token: &[u8]) -> Result<Compact<'_>, Reason> {
+        Compact::parse(token, &KnownHeaders::default())
+    }
+
     fn with_header(header: &str) -> Result<(), Reason> {
         let token = format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header));
-        Compact::parse(token.as_bytes()).map(|_| ())
+        parse(token.as_bytes()).map(|_| ())
     }
 
     #[test]
     fn three_parts_and_no_more() {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#);
         let token = format!("{header}.e30.AA");
-        let compact = Compact::parse(token.as_bytes()).unwrap();
-        assert_eq!(compact.message, format!("{header}.e30"));
+        let compact = parse(token.as_bytes()).unwrap();
+        assert_eq!(compact.message, format!("{header}.e30").as_bytes());
         assert_eq!(compact.signature, [0]);
         assert_eq!(compact.payload(), Ok(Map::new()));
         for token in [
@@ -133,9 +135,9 @@ mod tests {
             format!("{header}.e30.A A"),
             format!("{header}.e30.AÄ"),
         ] {
-            assert_eq!(Compact::parse(token.as_bytes()), Err(Reason::TokenMalformed), "{token}");
+            assert_eq!(parse(token.as_bytes()), Err(Reason::TokenMalformed), "{token}");
         }
-        assert_eq!(Compact::parse(b"\xff.\xff.\xff"), Err(Reason::TokenMalformed));
+        assert_eq!(parse(b"\xff.\xff.\xff"), Err(Reason::TokenMalformed));
     }
 
     #[test]
@@ -145,8 +147,8 @@ mod tests {
             let rest = length - header.len() - ".e30.".len();
             format!("{header}.e30.{}", "A".repeat(rest))
         };
-        assert!(Compact::parse(token(MAX_LENGTH).as_bytes()).is_ok());
-        assert!(Compact::parse(token(MAX_LENGTH + 2).as_bytes()).is_err());
+        assert!(parse(token(MAX_LENGTH).as_bytes()).is_ok());
+        assert!(parse(token(MAX_LENGTH + 2).as_bytes()).is_err());
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Principal {
         let Some(subject) = subject.filter(|subject| !subject.is_empty()) else {
             return Self::None;
         };
-        let principal = format!("{issuer}/{subject}");
+        let principal = [issuer, "/", subject].concat();
         let another = issuers.any(|other| {
             other.len() > issuer.len()
                 && principal.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
@@ -54,14 +54,14 @@ impl Principal {
 
 impl<'a> Identity<'a> {
     /// The identity that a token of this issuer's proves.
-    pub(super) fn new(issuer: &'a Issuer, proof: &Proof, found: &Found<'_>) -> Self {
+    pub(super) fn new(issuer: &'a Issuer, proof: &Proof, found: Found<'_>) -> Self {
         let payload = || found.token.split(|byte| *byte == b'.').nth(1).map(<[u8]>::to_vec);
         Self {
             claims: proof.claims.with_words(&issuer.words),
             principal: proof.principal.clone(),
             issuer,
-            places: found.places.clone(),
             payload: issuer.payload_header.as_ref().and_then(|_| payload()),
+            places: found.places,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// How many objects and arrays may lie in one another.
@@ -88,11 +89,13 @@ impl<'de> Visitor<'de> for Levels {
         let below = self.below()?;
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            if object.contains_key(&name) {
-                return Err(A::Error::custom(format!("two members `{name}`")));
-            }
-            let value = members.next_value_seed(below)?;
-            object.insert(name, value);
+            let place = match object.entry(name) {
+                Entry::Vacant(place) => place,
+                Entry::Occupied(other) => {
+                    return Err(A::Error::custom(format!("two members `{}`", other.key())));
+                }
+            };
+            place.insert(members.next_value_seed(below)?);
         }
         Ok(Value::Object(object))
     }

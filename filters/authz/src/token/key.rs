@@ -117,10 +117,11 @@ impl Key {
 
     /// Whether this key made the token's signature: by the host's cryptography where it has the algorithm, else here.
     pub(crate) fn signed(&self, token: &Compact<'_>, host: &dyn Signatures) -> bool {
-        if !self.verifies(token.algorithm) {
+        let algorithm = token.header.algorithm;
+        if !self.verifies(algorithm) {
             return false;
         }
-        match (&self.material, token.algorithm) {
+        match (&self.material, algorithm) {
             (Material::Rsa(key), Algorithm::Rsa(hash)) => key.signed_pkcs1(token, hash, host),
             (Material::Rsa(key), Algorithm::Pss(hash)) => key.signed_pss(token, hash),
             (Material::Ec(key), _) => key.signed(token, host),
@@ -137,6 +138,7 @@ fn computed(
     key: &jsonwebtoken::DecodingKey,
     algorithm: jsonwebtoken::Algorithm,
 ) -> bool {
-    let message = token.message.as_bytes();
-    jsonwebtoken::crypto::verify(token.signature_text, message, key, algorithm).unwrap_or(false)
+    std::str::from_utf8(token.signature_text).is_ok_and(|signature| {
+        jsonwebtoken::crypto::verify(signature, token.message, key, algorithm).unwrap_or(false)
+    })
 }

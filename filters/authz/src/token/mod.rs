@@ -8,6 +8,7 @@ mod cache;
 mod claims;
 mod compact;
 mod dpop;
+mod header;
 mod identity;
 mod issuer;
 mod json;
@@ -34,6 +35,7 @@ pub(crate) use claims::{ClaimPath, Claims, decimal};
 use compact::Compact;
 pub(crate) use dpop::Dpop;
 use dpop::Replays;
+use header::{Header, KnownHeaders};
 pub(crate) use identity::{Identity, Principal};
 pub(crate) use issuer::Issuer;
 pub(crate) use jwks::{NamedKey, parse as parse_key_set};
@@ -62,6 +64,7 @@ pub(crate) struct Issuers {
     places: Vec<SharedPlace>,
     /// Tokens that were good. It saves time and changes no answer, so it is no state that anybody could see.
     cache: RefCell<Cache>,
+    headers: KnownHeaders,
     /// Proofs that were seen.
     replays: Replays,
 }
@@ -174,11 +177,14 @@ impl Issuers {
         let is_new = remembered.is_none();
         let proof = match remembered {
             Some(proof) => proof,
-            None => Rc::new(self.prove(&ring, &Compact::parse(&found.token)?, ports)?),
+            None => {
+                let token = Compact::parse(&found.token, &self.headers)?;
+                Rc::new(self.prove(&ring, &token, ports)?)
+            }
         };
         let now = ports.clock.wall();
-        let identity = self.admit(&proof, &found, now, view, ports);
-        self.remembered(|cache| match &identity {
+        let admitted = self.admit(&proof, &found, now, view, ports);
+        self.remembered(|cache| match admitted {
             Ok(_) if is_new => {
                 let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
                 cache.keep(&found.token, generation, now, &proof);
@@ -186,7 +192,7 @@ impl Issuers {
             Err(Reason::TokenExpired) if !is_new => cache.forget(&found.token),
             _ => {}
         });
-        identity.map(Some)
+        admitted.map(|issuer| Some(Identity::new(issuer, &proof, found)))
     }
 
     /// The one token of the request, and every place where it is.
@@ -212,17 +218,19 @@ impl Issuers {
 
     /// What the token's signature proves.
     fn prove(&self, ring: &Ring, token: &Compact<'_>, ports: &Ports<'_>) -> Result<Proof, Reason> {
-        let kid = token.kid.as_deref();
-        let accepted = |issuer: &Issuer| issuer.algorithms.contains(&token.algorithm);
+        let Header { algorithm, kid } = &*token.header;
+        let kid = kid.as_deref();
+        let accepted = |issuer: &Issuer| issuer.algorithms.contains(algorithm);
         if !self.issuers.iter().any(accepted) {
             return Err(Reason::TokenAlgorithm);
         }
         let accepts = |position: usize| self.issuers.get(position).is_some_and(accepted);
-        let mut fitting = ring.fitting(token.algorithm, kid, accepts).peekable();
+        let mut fitting = ring.fitting(*algorithm, kid, accepts).peekable();
         fitting.peek().ok_or(Reason::TokenKeyUnknown)?;
         let shared = fitting
             .find(|shared| shared.key.signed(token, ports.signatures))
             .ok_or(Reason::SignatureInvalid)?;
+        token.make_known(&self.headers);
 
         let claims = Claims::new(token.payload()?)?;
         let name = claims.issuer().ok_or(Reason::TokenIssuer)?;
@@ -236,7 +244,7 @@ impl Issuers {
         Ok(Proof { claims, principal, signers })
     }
 
-    /// Whether the token is for us, from this sender, now.
+    /// Whose token it is, if it is for us, from this sender, now.
     fn admit(
         &self,
         proof: &Proof,
@@ -244,7 +252,7 @@ impl Issuers {
         now: Duration,
         view: View<'_>,
         ports: &Ports<'_>,
-    ) -> Result<Identity<'_>, Reason> {
+    ) -> Result<&Issuer, Reason> {
         let signers = proof
             .signers
             .iter()
@@ -260,7 +268,7 @@ impl Issuers {
             }
             let bound = |()| self.is_with_its_key(issuer, &proof.claims, found, now, view, ports);
             match issuer.admits(&proof.claims, now, view).and_then(bound) {
-                Ok(()) => return Ok(Identity::new(issuer, proof, found)),
+                Ok(()) => return Ok(issuer),
                 Err(reason) => refusal = reason,
             }
         }

@@ -3,7 +3,7 @@
 //! No filter in WebAssembly that does the job can cost less in this proxy: nothing is parsed, allocated or kept for a stream,
 //! and of the callbacks only the one is exported in which the work is done. The configuration is the name of the job:
 //! `nothing`, `authz` (read the headers and the clock, publish the decision, write the user's name into a header, remove
-//! the token, count), `ratelimit` (read the headers and the clock, load a cell and swap it, publish, count) or `canary` (read
+//! the token, count), `authz RS256` and `authz ES256` (the same, and have the proxy verify a signature), `ratelimit` (read the headers and the clock, load a cell and swap it, publish, count) or `canary` (read
 //! the headers, publish the decision and the version, write the version into a header, count both).
 
 #![expect(unsafe_code, reason = "the ABI by itself: exports, foreign functions and one buffer")]
@@ -62,6 +62,14 @@ mod proxy {
             id: *mut u32,
         ) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+        pub(super) fn proxy_call_foreign_function(
+            name: *const u8,
+            name_size: usize,
+            arguments: *const u8,
+            arguments_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
     }
 
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
@@ -79,13 +87,22 @@ const CELL: &[u8] = b"or1:floor";
 /// As large as a cell of the limiter that holds one key.
 const DEBT: [u8; 20] = [0; 20];
 
+/// What `verify_signature` is asked (`VerifySignatureArguments` of Envoy): SHA-256, the public half of a key of the corpus,
+/// and a signature by its private half of the first two parts of a token, made with `openssl dgst -sha256 -sign`.
+const RS256: &[u8] = include_bytes!("../verify-rs256.bin");
+const ES256: &[u8] = include_bytes!("../verify-es256.bin");
+/// Its answer: the signature is good.
+const GOOD: &[u8] = &[8, 1];
+
 /// A job.
 #[derive(Clone, Copy)]
 enum Job {
     /// None: what it costs to be asked.
     Nothing,
-    /// To let in who has a token, and write into a header who it is.
+    /// To let in who has a token that is known, and write into a header who it is.
     Authz,
+    /// The same, where the token is not known yet.
+    AuthzVerifying(&'static [u8]),
     /// To charge a key.
     Ratelimit,
     /// To choose a version.
@@ -124,6 +141,8 @@ extern "C" fn proxy_on_configure(_: u32, size: usize) -> u32 {
     let name = unsafe { std::slice::from_raw_parts(data, length) };
     JOB.set(match name {
         b"authz" => Job::Authz,
+        b"authz RS256" => Job::AuthzVerifying(RS256),
+        b"authz ES256" => Job::AuthzVerifying(ES256),
         b"ratelimit" => Job::Ratelimit,
         b"canary" => Job::Canary,
         b"nothing" => Job::Nothing,
@@ -144,18 +163,16 @@ extern "C" fn proxy_on_request_headers(_: u32, _: usize, _: u32) -> u32 {
         match JOB.get() {
             Job::Nothing => return 0,
             Job::Authz => {
-                let (token, header) = (b"authorization", b"x-jwt-sub");
-                proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
-                proxy::proxy_get_current_time_nanoseconds(&raw mut now);
-                publish(b"authz", b"allowed:signed-in:0");
-                proxy::proxy_replace_header_map_value(
-                    REQUEST,
-                    header.as_ptr(),
-                    header.len(),
-                    b"ada".as_ptr(),
-                    3,
-                );
-                proxy::proxy_remove_header_map_value(REQUEST, token.as_ptr(), token.len());
+                look();
+                admit();
+            }
+            Job::AuthzVerifying(arguments) => {
+                look();
+                // A signature that is not good is not counted, so that the bench notices.
+                if !verify(arguments) {
+                    return 0;
+                }
+                admit();
             }
             Job::Canary => {
                 let header = b"x-canary-checkout";
@@ -194,6 +211,50 @@ extern "C" fn proxy_on_request_headers(_: u32, _: usize, _: u32) -> u32 {
         proxy::proxy_increment_metric(COUNTER.get(), 1);
     }
     0
+}
+
+/// Reads the request, and the clock.
+fn look() {
+    let (mut data, mut size, mut now) = (null_mut(), 0, 0);
+    // SAFETY: the proxy writes live variables before it returns.
+    unsafe {
+        proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
+        proxy::proxy_get_current_time_nanoseconds(&raw mut now);
+    }
+}
+
+/// Lets in a user whose token is good.
+fn admit() {
+    let (token, header, user) = (b"authorization", b"x-jwt-sub", b"ada");
+    publish(b"authz", b"allowed:signed-in:0");
+    // SAFETY: live slices.
+    unsafe {
+        proxy::proxy_replace_header_map_value(
+            REQUEST,
+            header.as_ptr(),
+            header.len(),
+            user.as_ptr(),
+            user.len(),
+        );
+        proxy::proxy_remove_header_map_value(REQUEST, token.as_ptr(), token.len());
+    }
+}
+
+/// Whether the proxy says that a signature is good.
+fn verify(arguments: &[u8]) -> bool {
+    let (name, mut data, mut size) = (b"verify_signature", null_mut(), 0);
+    // SAFETY: live slices and variables; the answer lies in the buffer, which nothing writes before it is read.
+    unsafe {
+        let status = proxy::proxy_call_foreign_function(
+            name.as_ptr(),
+            name.len(),
+            arguments.as_ptr(),
+            arguments.len(),
+            &raw mut data,
+            &raw mut size,
+        );
+        status == 0 && !data.is_null() && std::slice::from_raw_parts(data, size) == GOOD
+    }
 }
 
 /// Leaves a value in filter state.

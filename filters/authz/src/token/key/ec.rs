@@ -71,7 +71,7 @@ impl Ec {
         let Some(der) = self.der_of(&token.signature) else {
             return false;
         };
-        let message = token.message.as_bytes();
+        let message = token.message;
         let key = PublicKey { hash: self.curve.hash().name(), der: &self.der };
         host.verify(&key, message, &der).unwrap_or_else(|| match self.curve {
             Curve::P256 => computed(token, &self.decoding, Algorithm::ES256),

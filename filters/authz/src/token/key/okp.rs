@@ -17,9 +17,8 @@ impl Ed25519 {
 
     /// Strictly, so that a signature has one form (RFC 8032 §5.1.7, §8.4).
     pub(super) fn signed(&self, token: &Compact<'_>) -> bool {
-        Signature::from_slice(&token.signature).is_ok_and(|signature| {
-            self.0.verify_strict(token.message.as_bytes(), &signature).is_ok()
-        })
+        Signature::from_slice(&token.signature)
+            .is_ok_and(|signature| self.0.verify_strict(token.message, &signature).is_ok())
     }
 }
 

@@ -56,7 +56,7 @@ impl Rsa {
             return false;
         }
         let key = PublicKey { hash: hash.name(), der: &self.der };
-        let told = host.verify(&key, token.message.as_bytes(), &token.signature);
+        let told = host.verify(&key, token.message, &token.signature);
         let algorithm = match hash {
             Hash::Sha256 => Algorithm::RS256,
             Hash::Sha384 => Algorithm::RS384,
