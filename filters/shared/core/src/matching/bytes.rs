@@ -5,6 +5,10 @@ pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {
     /// A range, both ends included, and some others.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a byte is less than 256, and constants are made by the compiler"
+    )]
     pub(crate) const fn of((first, last): (u8, u8), others: &[u8]) -> Self {
         let mut table = [false; 256];
         let mut byte = first as usize;
