@@ -114,9 +114,9 @@ fn document_routes(document: &RawValue, source: usize) -> Result<Vec<Placed>, In
 
 pub(super) fn route(path: &str, methods: Methods, source: usize) -> Result<Route, Invalid> {
     let refused = |expected: &str| Invalid::at("", expected, format!("string {path:?}"));
-    let template = PathTemplate::parse(path).ok_or_else(|| {
+    let template = PathTemplate::parse_with_parts(path).ok_or_else(|| {
         refused(
-            "a canonical path like `/a/b`, `/a/{id}` or `/a/{**}`, each variable a whole segment",
+            "a canonical path like `/a/b`, `/a/{id}`, `/a/{id}.json` or `/a/{**}`, of one variable a segment at most",
         )
     })?;
     let label = LabelValue::parse(path).ok_or_else(|| {
