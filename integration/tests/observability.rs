@@ -5,6 +5,7 @@
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
+use std::time::Instant;
 
 use integration::folder::Folder;
 use integration::prometheus::{Prometheus, dashboard};
@@ -141,9 +142,18 @@ fn prometheus_returns_what_the_load_generator_counted() {
     assert!((all_failed - 1.0).abs() < 1e-9, "/fail fails each time: {bad:?}");
 }
 
-/// A request of a path, a method and a tenant that nobody ever sent, which would forge labels if it could.
+/// What would forge labels if it could.
+const FORGED: [&str; 4] = ["", ";.;outcome=.=evil;.;", "\"}1\\n", ".component.x."];
+
+/// A request of a path, a method and a tenant that nobody ever sent.
+fn made_up(number: usize) -> Request {
+    let forged = one_of(FORGED, number);
+    let request = Request::new(&format!("M{number}"), &format!("/p{number}-{number}/x{forged}"));
+    request.with("x-tenant", format!("t{number}{forged}"))
+}
+
+/// The same, but that some of its paths and methods are seen more often, and fill the tables.
 fn attack(number: usize) -> Request {
-    const FORGED: [&str; 4] = ["", ";.;outcome=.=evil;.;", "\"}1\\n", ".component.x."];
     let forged = one_of(FORGED, number);
     let method = if number.is_multiple_of(7) { format!("M{number}") } else { "GET".to_owned() };
     let mut request = Request::new(&method, &format!("/p{number}-{}/x{forged}", number % 1000));
@@ -175,15 +185,38 @@ fn an_attack_on_labels_ends_at_the_cap() {
     first.iter().for_each(answered);
     let series = || admin.stats("wasmcustom").unwrap().len();
     let (filled, counted) = (admin.memory().unwrap(), series());
-    let again = load(address, all, |number| attack(number + 1_000_000));
+    let begin = Instant::now();
+    let again = load(address, all, |number| made_up(number + 10_000_000));
+    let took = begin.elapsed().as_secs_f64();
     again.iter().for_each(answered);
     let after = admin.memory().unwrap();
-    println!("{counted} series, {} bytes more", after.saturating_sub(filled));
+
+    let sent = u64::try_from(first.len() + again.len()).unwrap();
+    for (name, labels) in [
+        ("http_server_requests_total", &[][..]),
+        ("http_server_slo_requests_total", &[("slo", "errors")]),
+        ("http_server_slo_requests_total", &[("slo", "latency")]),
+    ] {
+        assert_eq!(admin.metric(name, labels).unwrap(), sent, "{name} {labels:?}");
+    }
+    let in_all = poll::until(poll::DEADLINE, "the histograms to be told too", || {
+        let name = "http_server_request_duration_milliseconds_count";
+        (admin.metric(name, &[]).ok()? == sent).then_some(())?;
+        let histograms = admin.prometheus().ok()?;
+        let histograms = histograms.lines().filter(|line| line.starts_with(name)).count();
+        Some(series() + histograms)
+    });
+    let in_all = in_all.unwrap();
+    let in_use = admin.metric("outrigger_telemetry_series", &[]).unwrap();
+    println!(
+        "{all} made-up requests in {took:.1} s: {in_all} series, {} bytes more",
+        after.saturating_sub(filled)
+    );
+    assert_eq!(in_use, u64::try_from(in_all).unwrap(), "what two workers say is in use");
+    assert!(in_use <= admin.metric("outrigger_telemetry_series_limit", &[]).unwrap());
 
     let metrics = admin.prometheus().unwrap();
     let lines = || metrics.lines().filter(|line| line.starts_with("http_server_requests_total{"));
-    let value = |line: &str| line.rsplit_once(' ').unwrap().1.parse::<usize>().unwrap();
-    assert_eq!(lines().map(value).sum::<usize>(), first.len() + again.len());
     assert!(lines().count() <= 1005, "{}", lines().count());
     for line in lines() {
         assert!(line.contains(r#"outcome="ok""#) && !line.contains("component="), "{line}");
