@@ -227,7 +227,8 @@ fn an_attack_on_labels_ends_at_the_cap() {
     let in_all = in_all.unwrap();
     let in_use = admin.metric("outrigger_telemetry_series", &[]).unwrap();
     println!(
-        "{all} made-up requests in {took:.1} s: {in_all} series, {} bytes more",
+        "{all} made-up requests in {took:.1} s: {in_all} series, {} more than before, and {} bytes",
+        series().saturating_sub(counted),
         after.saturating_sub(filled)
     );
     assert_eq!(in_use, u64::try_from(in_all).unwrap(), "what two workers say is in use");
