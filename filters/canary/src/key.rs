@@ -1,8 +1,8 @@
 //! What makes a user the same user: the first of the key's parts that the request has.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use filter_core::matching::part::Prefixes;
 use filter_core::{Attribute, Copies, HeaderName, Headers};
 
 use crate::request::Request;
@@ -19,7 +19,7 @@ pub(crate) enum Part {
     /// The id in a cookie that we issue.
     AnonymousCookie,
     /// The client's address, as far as the prefixes go.
-    ClientAddress { ipv4_prefix: u32, ipv6_prefix: u32 },
+    ClientAddress(Prefixes),
     /// The trace that the request belongs to.
     TraceId,
 }
@@ -65,8 +65,8 @@ impl Part {
             Self::Cookie(name) => only(headers.cookie(name)),
             Self::Attribute(attribute) => request.facts.text(*attribute).map(Cow::Owned),
             Self::AnonymousCookie => request.anonymous_id().map(|id| Cow::Borrowed(id.as_bytes())),
-            Self::ClientAddress { ipv4_prefix, ipv6_prefix } => {
-                let address = masked(request.facts.address()?, *ipv4_prefix, *ipv6_prefix);
+            Self::ClientAddress(prefixes) => {
+                let address = prefixes.masked(request.facts.address()?);
                 Some(Cow::Owned(address.to_string().into_bytes()))
             }
             Self::TraceId => trace_id(headers).map(Cow::Borrowed),
@@ -78,7 +78,7 @@ impl Part {
     pub(crate) fn attribute(&self) -> Option<Attribute> {
         match self {
             Self::Attribute(attribute) => Some(*attribute),
-            Self::ClientAddress { .. } => Some(Attribute::SourceAddress),
+            Self::ClientAddress(_) => Some(Attribute::SourceAddress),
             Self::Header(_) | Self::Cookie(_) | Self::AnonymousCookie | Self::TraceId => None,
         }
     }
@@ -88,20 +88,6 @@ fn only(copies: Copies<'_>) -> Option<Cow<'_, [u8]>> {
     match copies {
         Copies::One(value) => Some(Cow::Borrowed(value)),
         Copies::None | Copies::Many => None,
-    }
-}
-
-/// The address with zeroes behind the prefix.
-fn masked(address: IpAddr, ipv4_prefix: u32, ipv6_prefix: u32) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(ipv4_prefix)).unwrap_or(0);
-            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(ipv6_prefix)).unwrap_or(0);
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
-        }
     }
 }
 
@@ -148,14 +134,5 @@ mod tests {
             let found = trace_id(Headers::new(&map, &[]));
             assert_eq!(found, expected.then_some(id.as_bytes()), "{value}");
         }
-    }
-
-    #[test]
-    fn an_address_counts_as_far_as_its_prefix() {
-        let masked = |address: &str, v4, v6| masked(address.parse().unwrap(), v4, v6).to_string();
-        assert_eq!(masked("10.1.2.3", 24, 64), "10.1.2.0");
-        assert_eq!(masked("10.1.2.3", 32, 64), "10.1.2.3");
-        assert_eq!(masked("2001:db8:1:2:3::4", 32, 64), "2001:db8:1:2::");
-        assert_eq!(masked("2001:db8:1:2:3::4", 32, 128), "2001:db8:1:2:3::4");
     }
 }

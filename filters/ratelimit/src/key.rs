@@ -1,8 +1,9 @@
 //! What keeps requests apart: each key has a bucket of its own.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
+use filter_core::matching::part::Prefixes;
 use filter_core::matching::template::Segment;
 use filter_core::matching::{Facts, PathTemplate};
 use filter_core::{Attribute, Copies, HeaderName};
@@ -42,8 +43,7 @@ pub(crate) enum Part {
 pub(crate) struct Client {
     /// How many from the right in X-Forwarded-For; the proxy's opinion if none are said.
     pub(crate) trusted_hops: Option<usize>,
-    pub(crate) ipv4_prefix: u32,
-    pub(crate) ipv6_prefix: u32,
+    pub(crate) prefixes: Prefixes,
 }
 
 /// What to do with a request that lacks a part of the key: none of its copies says anything.
@@ -198,21 +198,7 @@ impl Client {
                 None => return facts.text(Attribute::SourceAddress).map(Cow::Owned),
             },
         };
-        Some(Cow::Owned(self.masked(address).to_string().into_bytes()))
-    }
-
-    fn masked(&self, address: IpAddr) -> IpAddr {
-        let keep = |width: u32, prefix: u32| width.saturating_sub(prefix);
-        match address {
-            IpAddr::V4(address) => {
-                let mask = u32::MAX.checked_shl(keep(32, self.ipv4_prefix)).unwrap_or(0);
-                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
-            }
-            IpAddr::V6(address) => {
-                let mask = u128::MAX.checked_shl(keep(128, self.ipv6_prefix)).unwrap_or(0);
-                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
-            }
-        }
+        Some(Cow::Owned(self.prefixes.masked(address).to_string().into_bytes()))
     }
 }
 

@@ -54,6 +54,12 @@ impl Side {
         Self { dimension, stands, rest }
     }
 
+    /// Whether the row is among those that stand for others.
+    fn stands_for_itself(&self, row: usize) -> bool {
+        let stands = self.stands.get(row).copied().unwrap_or_default();
+        self.dimension.values(row) == self.rest.get(stands).map(Vec::as_slice)
+    }
+
     /// A side that stays as it is.
     pub(crate) fn whole(dimension: Dimension) -> Self {
         let rows: Vec<usize> = (0..dimension.size()).collect();
@@ -163,6 +169,10 @@ impl Counted {
                         (&admission.learned, rows(&[route, method]), size(&admission.known))
                     }
                 };
+                // What stands for others may be counted in by itself. It needs no place.
+                if sides.iter().zip(&rows).all(|(side, row)| side.stands_for_itself(*row)) {
+                    return admission.family.series(&[rest(sides, &rows)]);
+                }
                 let note = match admission.admit(from.saturating_add(number(sides, &rows)), cells) {
                     Lesson::Known(place) | Lesson::New(place) => {
                         return admission.at(place, sides, &rows);

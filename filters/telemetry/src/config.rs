@@ -1,6 +1,7 @@
 //! From the document to a filter, or a refusal.
 
 mod baggage;
+mod grpc;
 mod labels;
 mod otlp;
 mod published;
@@ -21,9 +22,10 @@ use crate::learned::Table;
 use crate::meter::{Excess, MAX_HISTOGRAMS, Meter, Objectives, Wanted};
 use crate::publish::Publisher;
 use crate::{Sinks, Telemetry};
+use grpc::RawService;
 use labels::{Named, RawLabels};
 use published::{RawAttribute, RawLog, RawRedaction};
-use routes::{RawDocument, RawRoute, RawService};
+use routes::{RawDocument, RawRoute};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a JSON object")]

@@ -1,16 +1,18 @@
 //! The telemetry filter: tells which route a request takes, for logs, traces and later filters, and counts each request
 //! once, by route, method, outcome and whatever labels it is told to.
 //!
-//! In reading order: `classify` tells what a request is, by the trie of `route`, the documents of `openapi` and the
-//! `guess`es of `learned` templates; `end` tells how it ended, in the words of `outcome` and `error`; `label` puts values
-//! of a `source` within bounds; `meter` counts, in the `series` that `admission` gives, what `slo` says too; `attribute`, `redact` and `worth`
-//! are published beside it; `config` parses. If told to, `trace` looks after the trace that the request is part of, and
-//! `otlp` sends spans.
+//! In reading order: `classify` tells what a request is, by the trie of `route`, the documents of `openapi`, the
+//! `descriptor`s of gRPC and the `guess`es of `learned` templates; `end` tells how it ended, in the words of `outcome` and
+//! `error`; `label` puts values of a `source` within bounds; `meter` counts, in the `series` that `admission` gives, what
+//! `slo` says too, and `usage` tells how many of them there are by now; `attribute`, `redact` and `worth` are published
+//! beside it; `config` parses. If told to, `trace` looks after the trace that the request is part of, and `otlp` sends
+//! spans.
 
 mod admission;
 mod attribute;
 mod classify;
 mod config;
+mod descriptor;
 mod end;
 mod error;
 mod guess;
@@ -29,6 +31,7 @@ mod series;
 mod slo;
 mod source;
 mod trace;
+mod usage;
 mod value;
 mod worth;
 
@@ -163,6 +166,7 @@ impl Filter for Telemetry {
             if !self.told.replace(true) {
                 counts.extend(self.meter.first());
             }
+            self.meter.tally(counts, ports);
         }
         let ended = publish::Ended { end, took: duration(*view), threshold, sampled };
         outcome.publish.extend(self.publisher.at_end(*view, ended));

@@ -17,6 +17,7 @@ use crate::route::Route;
 use crate::series::{DURATIONS, Places, SIZES, chosen};
 use crate::slo;
 use crate::source::Source;
+use crate::usage::Usage;
 
 /// What is to be counted, and by which labels, told by position.
 #[derive(Debug, Default)]
@@ -52,7 +53,8 @@ pub(crate) struct Meter {
     durations: Option<Durations>,
     sizes: Option<Sizes>,
     objectives: Option<(Objectives, Counted)>,
-    ceiling: Option<Ceiling>,
+    /// How many series there can be, and how many are in use, where that is not known at load.
+    bound: Option<(Ceiling, Usage)>,
 }
 
 /// How long requests took: a histogram in milliseconds, by outcome, and what they took together, exactly.
@@ -163,9 +165,14 @@ impl Meter {
         let learners = labels.iter().filter(|label| label.learns()).map(|label| label.name);
         let learners: Vec<&'static str> =
             learners.chain(learned.map(|_| "http_route")).chain(limited).collect();
-        let ceiling = (!learners.is_empty()).then(|| Ceiling::declare(metrics)).transpose()?;
+        let learns = !learners.is_empty();
         let notes = Notes::declare(learners, metrics)?;
-        Ok(Self { labels, notes, places, ends, requests, durations, sizes, objectives, ceiling })
+        let bound = learns.then(|| {
+            let ceiling = Ceiling::declare(metrics)?;
+            Ok::<_, InvalidMetric>((ceiling, Usage::declare(&(&labels, learned), metrics)?))
+        });
+        let bound = bound.transpose()?;
+        Ok(Self { labels, notes, places, ends, requests, durations, sizes, objectives, bound })
     }
 
     /// The attributes that it needs when a request ends, besides those that tell how it did.
@@ -244,7 +251,14 @@ impl Meter {
 
     /// What is told once, by whoever counts first.
     pub(crate) fn first(&self) -> Option<Count> {
-        self.ceiling.as_ref().map(Ceiling::count)
+        self.bound.as_ref().map(|(ceiling, _)| ceiling.count())
+    }
+
+    /// How many series are in use from these counts on.
+    pub(crate) fn tally(&self, counts: &mut Vec<Count>, ports: &Ports<'_>) {
+        if let Some((_, usage)) = &self.bound {
+            usage.count(counts, ports.cells);
+        }
     }
 }
 

@@ -68,11 +68,12 @@ pub(crate) struct Ceiling {
 }
 
 impl Ceiling {
-    /// Declares it, last of all.
+    /// Declares it, after all others but the gauge of what is in use.
     pub(crate) fn declare(metrics: &mut Metrics) -> Result<Self, InvalidMetric> {
         let family =
             metrics.family("outrigger_telemetry_series_limit", MetricKind::Gauge, vec![], &[])?;
-        Ok(Self { family, series: u64::try_from(metrics.series()).unwrap_or(u64::MAX) })
+        let series = metrics.series().saturating_add(1);
+        Ok(Self { family, series: u64::try_from(series).unwrap_or(u64::MAX) })
     }
 
     /// Tells it.

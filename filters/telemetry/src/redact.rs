@@ -1,7 +1,8 @@
 //! What of a request may be shown: its path with secret values taken out, the scheme of its credentials, the names of its
 //! cookies.
 
-use filter_core::matching::StringPattern;
+use filter_core::matching::{Regex, StringPattern};
+use filter_core::query::decoded;
 use filter_core::{Headers, Publication};
 use serde::Deserialize;
 
@@ -39,8 +40,28 @@ pub(crate) enum Part {
 #[derive(Clone, Debug)]
 pub(crate) struct Redaction {
     pub(crate) parts: Vec<Part>,
-    /// Parameters besides those of [`SECRET`]; in lower case.
-    pub(crate) parameters: Vec<StringPattern>,
+    /// Parameters besides those of [`SECRET`]; in lower case, expressions in any.
+    pub(crate) parameters: Vec<Pattern>,
+    /// What no segment of a path and no value of a parameter may be, as it reads with its escapes resolved.
+    pub(crate) values: Vec<Pattern>,
+}
+
+/// What is to be hidden.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    /// By string.
+    String(StringPattern),
+    /// By regular expression.
+    Regex(Regex),
+}
+
+impl Pattern {
+    fn matches(&self, text: &[u8]) -> bool {
+        match self {
+            Self::String(pattern) => pattern.matches(text),
+            Self::Regex(regex) => regex.matches(text),
+        }
+    }
 }
 
 impl Redaction {
@@ -61,19 +82,41 @@ impl Redaction {
 
     fn path(&self, path: &[u8]) -> Vec<u8> {
         let mut halves = path.splitn(2, |byte| *byte == b'?');
-        let mut shown = halves.next().unwrap_or_default().to_vec();
+        let mut shown = Vec::new();
+        let segments = halves.next().unwrap_or_default().split(|byte| *byte == b'/');
+        for (position, segment) in segments.enumerate() {
+            shown.extend((position > 0).then_some(b'/'));
+            shown.extend_from_slice(self.value(segment));
+            // Nobody sees what follows, so that it is not looked at.
+            if shown.len() > LONGEST {
+                return shown;
+            }
+        }
         let Some(query) = halves.next() else { return shown };
         for (position, pair) in query.split(|byte| matches!(byte, b'&' | b';')).enumerate() {
             shown.push(if position == 0 { b'?' } else { b'&' });
             let mut sides = pair.splitn(2, |byte| *byte == b'=');
             let key = sides.next().unwrap_or_default();
-            shown.extend_from_slice(key);
-            if let Some(value) = sides.next() {
-                shown.push(b'=');
-                shown.extend_from_slice(if self.hides(key) { REDACTED } else { value });
+            match sides.next() {
+                None => shown.extend_from_slice(self.value(key)),
+                Some(value) => {
+                    shown.extend_from_slice(key);
+                    shown.push(b'=');
+                    let hidden = self.hides(key);
+                    shown.extend_from_slice(if hidden { REDACTED } else { self.value(value) });
+                }
+            }
+            if shown.len() > LONGEST {
+                return shown;
             }
         }
         shown
+    }
+
+    /// A segment or a value, unless it may not be shown.
+    fn value<'v>(&self, value: &'v [u8]) -> &'v [u8] {
+        let hidden = |pattern: &Pattern| pattern.matches(&decoded(value));
+        if self.values.iter().any(hidden) { REDACTED } else { value }
     }
 
     fn hides(&self, key: &[u8]) -> bool {
@@ -107,12 +150,17 @@ fn cookies(request: Headers<'_>) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use filter_core::HeaderMap;
+    use proptest::prelude::*;
 
     use super::*;
 
     fn shown(part: Part, headers: &[(&str, &str)]) -> Option<String> {
-        let parameters = vec![StringPattern::parse("*token").unwrap()];
-        let redaction = Redaction { parts: vec![part], parameters };
+        let text = |text| Pattern::String(StringPattern::parse(text).unwrap());
+        let regex = |text| Regex::parse(text).unwrap();
+        let parameters =
+            vec![text("*token"), Pattern::Regex(regex("p(in|ass)[0-9]*").in_any_case().unwrap())];
+        let values = vec![text("sk_*"), Pattern::Regex(regex("[^@]+@[^@]+|[0-9]{13,19}"))];
+        let redaction = Redaction { parts: vec![part], parameters, values };
         let map = HeaderMap::from_pairs(headers.iter().copied());
         let published = redaction.of(Headers::new(&map, &[])).into_iter().next()?;
         Some(String::from_utf8(published.value).unwrap())
@@ -130,9 +178,32 @@ mod tests {
             ("/a?s%69g=x", "/a?s%69g=REDACTED"),
             ("/a?sig", "/a?sig"),
             ("/a?", "/a?"),
+            ("/a?PIN1=x&spin=y&pass=z", "/a?PIN1=REDACTED&spin=y&pass=REDACTED"),
         ] {
             assert_eq!(shown(Part::Path, &[(":path", path)]).as_deref(), Some(expected), "{path}");
         }
+    }
+
+    #[test]
+    fn values_that_must_not_be_seen_are_taken_out_wherever_they_are() {
+        for (path, expected) in [
+            ("/users/ann@x.example/orders/7", "/users/REDACTED/orders/7"),
+            ("/users/ann%40x.example", "/users/REDACTED"),
+            ("/users/a@b@c", "/users/a@b@c"),
+            ("/pay/4111111111111111?to=bob%40x&n=1", "/pay/REDACTED?to=REDACTED&n=1"),
+            ("/a?sk_live", "/a?REDACTED"),
+            ("/sk_1/SK_1", "/REDACTED/SK_1"),
+            ("//sk_1/", "//REDACTED/"),
+        ] {
+            assert_eq!(shown(Part::Path, &[(":path", path)]).as_deref(), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_shown_ends() {
+        let long = format!("/{}?{}", "a/".repeat(900), "b=c&".repeat(900));
+        let shown = shown(Part::Path, &[(":path", &long)]).unwrap();
+        assert_eq!(shown.as_bytes(), &long.as_bytes()[..LONGEST]);
     }
 
     #[test]
@@ -151,5 +222,24 @@ mod tests {
         let lines = [("cookie", "a=1; b=x=y; secret"), ("cookie", "c=3")];
         assert_eq!(shown(Part::CookieNames, &lines).as_deref(), Some("a,b,c"));
         assert_eq!(shown(Part::CookieNames, &[("cookie", "secret")]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_must_not_be_seen_is_seen(
+            path in "(/(a|b@c|b%40c|sk_x|1234567890123)){0,3}/?(\\?((sig|Pin2|b|p%69n)(=(a|b@c|%40|k=@k))?[&;]){0,4})?",
+        ) {
+            let shown = shown(Part::Path, &[(":path", &path)]).unwrap_or_default();
+            for secret in ["b@c", "b%40c", "k=@k", "sk_x", "1234567890123"] {
+                prop_assert!(!shown.contains(secret), "{}", shown);
+            }
+            for pair in shown.split(['?', '&']).skip(1) {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, "REDACTED"));
+                prop_assert!(name == "b" || value == "REDACTED", "{}", shown);
+            }
+            // What is hidden is hidden, and all else is as it was.
+            let pieces = |path: &str| path.split(['/', '?', '&', ';', '=']).count();
+            prop_assert!(pieces(&shown) <= pieces(&path));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Which route a request takes: one lookup in a trie of path segments, however many routes there are.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
@@ -42,8 +42,9 @@ pub(crate) struct Clash {
 /// All routes, best first, and a trie to find the best of those that match.
 ///
 /// The trie holds the segments before a `{**}` in order and those after it in reverse, so that a path is read from both
-/// ends at most. Of siblings, a lookup visits at most one literal, one variable and one `{**}`, and no node twice:
-/// whatever a client sends, it costs no more than walking the configuration once, and mostly as much as the path is long.
+/// ends at most. Of siblings, a lookup visits at most one literal, one variable, one `{**}` and, for each two lengths that
+/// literals around a variable have there, one of those; and no node twice: whatever a client sends, it costs no more than
+/// walking the configuration once, and mostly as much as the path is long.
 #[derive(Debug)]
 pub(crate) struct Routes {
     ranked: Vec<Route>,
@@ -55,7 +56,7 @@ impl Routes {
     ///
     /// Of two routes that match, the better one is that without `{**}`, then that with fewer variables, then that with
     /// more literal bytes (these two as Apache SkyWalking orders OpenAPI paths), then that which is literal further to
-    /// the left. No two different shapes that match one path are equal in all of these.
+    /// the left, wholly or in part. No two different shapes that match one path are equal in all of these.
     pub(crate) fn compile(routes: Vec<Route>) -> Result<Self, Clash> {
         let mut ranked: Vec<(usize, Route)> = routes.into_iter().enumerate().collect();
         ranked.sort_by_cached_key(|(_, route)| (precedence(&route.template), route.source));
@@ -105,6 +106,8 @@ impl Routes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Literal,
+    /// Literal in so many bytes, of which so many come before the variable.
+    Part(Reverse<usize>, Reverse<usize>),
     One,
     Rest,
 }
@@ -119,6 +122,11 @@ fn precedence(template: &PathTemplate) -> (bool, usize, Reverse<usize>, Vec<Kind
                     bytes = bytes.saturating_add(literal.len());
                     Kind::Literal
                 }
+                Segment::Part { before, after } => {
+                    let length = before.len().saturating_add(after.len());
+                    bytes = bytes.saturating_add(length);
+                    Kind::Part(Reverse(length), Reverse(before.len()))
+                }
                 Segment::One => Kind::One,
             });
         }
@@ -128,16 +136,20 @@ fn precedence(template: &PathTemplate) -> (bool, usize, Reverse<usize>, Vec<Kind
         kinds.push(Kind::Rest);
         list(tail, &mut kinds);
     }
-    let variables = kinds.iter().filter(|kind| **kind == Kind::One).count();
+    let variables = kinds.iter().filter(|kind| matches!(kind, Kind::Part(..) | Kind::One)).count();
     (template.tail().is_some(), variables, Reverse(bytes), kinds)
 }
+
+type Children = HashMap<Vec<u8>, Node, BuildHasherDefault<DefaultHasher>>;
 
 /// What may follow one segment of a template.
 #[derive(Debug, Default)]
 struct Node {
     /// One step finds the child of a segment, however many there are. The hash is the same in every run, but what is in
     /// the map is the configuration's, so that no client can make it slow.
-    literals: HashMap<Vec<u8>, Node, BuildHasherDefault<DefaultHasher>>,
+    literals: Children,
+    /// Segments that are variable in part, by how many bytes stand before the variable and behind it; then by those bytes.
+    parts: BTreeMap<(usize, usize), Children>,
     one: Option<Box<Node>>,
     /// What follows a `{**}`, from the end of the path.
     rest: Option<Box<Node>>,
@@ -172,6 +184,11 @@ impl Node {
             Segment::Literal(literal) => {
                 self.literals.entry(literal.clone()).or_insert_with(|| Self::new(rank))
             }
+            Segment::Part { before, after } => {
+                let children = self.parts.entry((before.len(), after.len())).or_default();
+                let key = [before.as_slice(), after].concat();
+                children.entry(key).or_insert_with(|| Self::new(rank))
+            }
             Segment::One => self.one.get_or_insert_with(|| Box::new(Self::new(rank))),
         }
     }
@@ -189,7 +206,7 @@ struct Lookup<'a> {
     ranked: &'a [Route],
     method: Method,
     best: Option<usize>,
-    /// How many nodes were visited.
+    /// How many nodes were visited, and looked for.
     steps: usize,
 }
 
@@ -211,6 +228,13 @@ impl Lookup<'_> {
         if let Some(next) = node.literals.get(segment) {
             self.walk(next, beyond, side);
         }
+        for ((before, after), children) in &node.parts {
+            self.steps = self.steps.saturating_add(1);
+            let next = around(segment, *before, *after).and_then(|key| children.get(&key));
+            if let Some(next) = next {
+                self.walk(next, beyond, side);
+            }
+        }
         if let (Some(next), false) = (&node.one, segment.is_empty()) {
             self.walk(next, beyond, side);
         }
@@ -227,6 +251,12 @@ impl Lookup<'_> {
             self.best = Some(self.best.map_or(*rank, |best| best.min(*rank)));
         }
     }
+}
+
+/// So many bytes of the begin and the end of a segment, if there are some between them.
+fn around(segment: &[u8], before: usize, after: usize) -> Option<Vec<u8>> {
+    let behind = segment.len().checked_sub(after).filter(|behind| *behind > before)?;
+    Some([segment.get(..before)?, segment.get(behind..)?].concat())
 }
 
 /// The segment at one side, and what is left beyond it.

@@ -1,7 +1,7 @@
 //! The parts of a key.
 
 use filter_core::config::{Object, Whole};
-use filter_core::matching::condition::{PAYLOAD, claim_of, is_claim};
+use filter_core::matching::part::{Prefixes, RawClaim};
 use filter_core::{Attribute, HeaderName, Invalid};
 use serde::Deserialize;
 
@@ -25,13 +25,6 @@ pub(super) struct RawPart {
 struct Nothing {}
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawClaim {
-    name: String,
-    payload: Option<String>,
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawClientAddress {
     ipv4_prefix: Option<Whole>,
@@ -42,13 +35,16 @@ impl RawPart {
     /// The part, if exactly one is written.
     pub(super) fn compile(self) -> Result<Part, Invalid> {
         let mut parts: Vec<Result<Part, Invalid>> = Vec::new();
-        parts.extend(self.claim.map(|Object(claim)| claim.compile()));
+        parts.extend(self.claim.map(|Object(claim)| {
+            claim.compile().map(Part::Attribute).map_err(|invalid| invalid.under("/claim"))
+        }));
         parts.extend(self.header.map(|header| Ok(Part::Header(header))));
         parts.extend(self.cookie.map(|name| cookie::name("/cookie", name).map(Part::Cookie)));
         parts.extend(self.principal.map(|_| Ok(Part::Attribute(Attribute::PeerUri))));
         parts.extend(self.anonymous_cookie.map(|_| Ok(Part::AnonymousCookie)));
         parts.extend(self.client_address.map(|Object(address)| {
-            address.compile().map_err(|invalid| invalid.under("/clientAddress"))
+            let prefixes = Prefixes::compile(address.ipv4_prefix, address.ipv6_prefix);
+            prefixes.map(Part::ClientAddress).map_err(|invalid| invalid.under("/clientAddress"))
         }));
         parts.extend(self.trace_id.map(|_| Ok(Part::TraceId)));
         let count = parts.len();
@@ -60,35 +56,5 @@ impl RawPart {
                 Err(Invalid::at("", expected, count.to_string()))
             }
         }
-    }
-}
-
-impl RawClaim {
-    fn compile(self) -> Result<Part, Invalid> {
-        let payload = self.payload.unwrap_or_else(|| PAYLOAD.to_owned());
-        for (pointer, name) in [("/claim/name", &self.name), ("/claim/payload", &payload)] {
-            if !is_claim(name) {
-                let expected = "1 to 128 visible characters but quotes, brackets and backslashes";
-                return Err(Invalid::at(pointer, expected, format!("string {name:?}")));
-            }
-        }
-        Ok(Part::Attribute(claim_of(&payload, &self.name)))
-    }
-}
-
-impl RawClientAddress {
-    fn compile(self) -> Result<Part, Invalid> {
-        let within = |pointer: &str, bits: Option<Whole>, usual: u64, most: u64| {
-            let bits = bits.unwrap_or(Whole(usual)).0;
-            u32::try_from(bits).ok().filter(|_| (1..=most).contains(&bits)).ok_or_else(|| {
-                let expected = format!("a whole number from 1 to {most}");
-                Invalid::at(pointer, expected, bits.to_string())
-            })
-        };
-        Ok(Part::ClientAddress {
-            ipv4_prefix: within("/ipv4Prefix", self.ipv4_prefix, 32, 32)?,
-            // Who has one address of IPv6 has 2⁶⁴.
-            ipv6_prefix: within("/ipv6Prefix", self.ipv6_prefix, 64, 128)?,
-        })
     }
 }

@@ -2,10 +2,10 @@
 
 use filter_core::config::{Object, Whole};
 use filter_core::matching::PathTemplate;
-use filter_core::matching::condition::{PAYLOAD, claim_of, is_claim};
+use filter_core::matching::part::{Prefixes, RawClaim};
 use filter_core::{Attribute, HeaderName, Invalid};
 
-use super::raw::{RawClaim, RawClientAddress, RawPart};
+use super::raw::{RawClientAddress, RawPart};
 use crate::key::{Client, Part};
 
 impl RawPart {
@@ -36,7 +36,7 @@ impl RawPart {
         parts.extend(self.method.map(|_| Ok(Part::Method)));
         parts.extend(self.route.map(|_| Ok(Part::Attribute(Attribute::RouteName))));
         parts.extend(self.principal.map(|_| Ok(Part::Attribute(Attribute::PeerUri))));
-        parts.extend(self.claim.map(|Object(claim)| claim.compile()));
+        parts.extend(self.claim.map(|Object(raw)| claim(raw)));
         let count = parts.len();
         match parts.pop() {
             Some(part) if count == 1 => part,
@@ -49,37 +49,23 @@ impl RawPart {
     }
 }
 
-impl RawClaim {
-    fn compile(self) -> Result<Part, Invalid> {
-        let payload = self.payload.unwrap_or_else(|| PAYLOAD.to_owned());
-        for (pointer, name) in [("/claim/name", &self.name), ("/claim/payload", &payload)] {
-            if !is_claim(name) {
-                let expected = "1 to 128 visible characters but quotes, brackets and backslashes";
-                return Err(Invalid::at(pointer, expected, format!("string {name:?}")));
-            }
-        }
-        Ok(Part::Attribute(claim_of(&payload, &self.name)))
+impl RawClientAddress {
+    fn compile(self) -> Result<Client, Invalid> {
+        let hops = |Whole(hops): Whole| {
+            usize::try_from(hops).ok().filter(|hops| (1..=100).contains(hops)).ok_or_else(|| {
+                Invalid::at("/trustedHops", "a whole number from 1 to 100", hops.to_string())
+            })
+        };
+        Ok(Client {
+            trusted_hops: self.trusted_hops.map(hops).transpose()?,
+            prefixes: Prefixes::compile(self.ipv4_prefix, self.ipv6_prefix)?,
+        })
     }
 }
 
-impl RawClientAddress {
-    fn compile(self) -> Result<Client, Invalid> {
-        let within = |pointer: &str, bits: Option<Whole>, usual: u64, most: u64| {
-            let bits = bits.unwrap_or(Whole(usual)).0;
-            u32::try_from(bits).ok().filter(|_| (1..=most).contains(&bits)).ok_or_else(|| {
-                let expected = format!("a whole number from 1 to {most}");
-                Invalid::at(pointer, expected, bits.to_string())
-            })
-        };
-        let hops = self.trusted_hops;
-        let hops = hops.map(|hops| within("/trustedHops", Some(hops), 1, 100)).transpose()?;
-        Ok(Client {
-            trusted_hops: hops.and_then(|hops| usize::try_from(hops).ok()),
-            ipv4_prefix: within("/ipv4Prefix", self.ipv4_prefix, 32, 32)?,
-            // Who has one address of IPv6 has 2⁶⁴.
-            ipv6_prefix: within("/ipv6Prefix", self.ipv6_prefix, 64, 128)?,
-        })
-    }
+/// A claim as a part, or a refusal of it.
+fn claim(raw: RawClaim) -> Result<Part, Invalid> {
+    raw.compile().map(Part::Attribute).map_err(|invalid| invalid.under("/claim"))
 }
 
 /// The part that one of `header` and `claim` names.
@@ -89,7 +75,7 @@ pub(super) fn header_or_claim(
 ) -> Result<Part, Invalid> {
     match (header, claim) {
         (Some(header), None) => Ok(Part::Header(header)),
-        (None, Some(Object(claim))) => claim.compile(),
+        (None, Some(Object(raw))) => self::claim(raw),
         (found, _) => {
             let found = if found.is_some() { "both" } else { "neither" };
             Err(Invalid::at("", "either `header` or `claim`", found))

@@ -2,6 +2,7 @@
 
 use filter_core::config::{Object, Span, Whole};
 use filter_core::headers::OwnedHeader;
+use filter_core::matching::part::RawClaim;
 use filter_core::matching::{NonEmpty, Operation, RawCondition};
 use filter_core::{HeaderName, Rule};
 use serde::Deserialize;
@@ -105,13 +106,6 @@ pub(super) struct RawClientAddress {
     pub(super) trusted_hops: Option<Whole>,
     pub(super) ipv4_prefix: Option<Whole>,
     pub(super) ipv6_prefix: Option<Whole>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawClaim {
-    pub(super) name: String,
-    pub(super) payload: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -185,7 +185,7 @@ pub struct Publication {
 /// One change of one series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Count {
-    /// Adds to a counter.
+    /// Adds to a counter, or to a gauge.
     Add(Series, u64),
     /// Records a value in a histogram, in the histogram's unit, or sets a gauge to it.
     Record(Series, u64),

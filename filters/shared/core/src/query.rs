@@ -67,7 +67,8 @@ fn pairs(query: &[u8]) -> impl Iterator<Item = Pair<'_>> {
 }
 
 /// The text with its escapes resolved, once; a broken escape stays as it is.
-fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
+#[must_use]
+pub fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') {
         return Cow::Borrowed(text);
     }

@@ -52,6 +52,19 @@ fn what_is_not_admitted_keeps_its_outcome() {
     assert_eq!(name(1, &[0, 2]), (admitted, 0));
 }
 
+#[test]
+fn what_stands_for_others_needs_no_place() {
+    let (counted, _, notes) = counted(Some(1));
+    let cells = MapCells::default();
+    let mut noted = Vec::new();
+    for outcome in [0, 1] {
+        counted.series(Place::Known(0), &[outcome, 1], &cells, &notes, &mut noted);
+    }
+    assert!(cells.is_empty() && noted.is_empty(), "{noted:?}");
+    counted.series(Place::Known(0), &[2, 1], &cells, &notes, &mut noted);
+    assert!(!cells.is_empty() && noted.is_empty(), "its outcome is one that goes: {noted:?}");
+}
+
 proptest! {
     #[test]
     fn workers_agree_and_lose_nothing(
@@ -61,10 +74,12 @@ proptest! {
         let workers = [counted(Some(most)), counted(Some(most))];
         let cells = MapCells::default();
         let mut sums: BTreeMap<String, usize> = BTreeMap::new();
+        let mut told = std::collections::HashSet::new();
         for (worker, route, outcome, tenant) in &requests {
             let (counted, metrics, notes) = &workers[*worker];
             let others = [*outcome, *tenant];
             let series = counted.series(Place::Known(*route), &others, &cells, notes, &mut Vec::new());
+            told.insert(series);
             let name = metrics.stat(series).unwrap().1;
             let outcome = if *outcome == 0 { "outcome=.=ok" } else { "outcome=.=" };
             prop_assert!(name.contains(outcome), "{name}");
@@ -72,6 +87,7 @@ proptest! {
         }
         prop_assert_eq!(sums.values().sum::<usize>(), requests.len());
         prop_assert!(sums.len() <= most + 2);
+        prop_assert_eq!(told.len(), sums.len(), "no two series are one stat");
         prop_assert!(cells.len() <= 1);
     }
 }

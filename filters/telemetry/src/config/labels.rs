@@ -2,8 +2,8 @@
 
 use filter_core::config::{Object, Whole};
 use filter_core::matching::NonEmpty;
+use filter_core::matching::part::RawClaim;
 use filter_core::metrics::LabelValue;
-use filter_core::view::Attribute;
 use filter_core::{HeaderName, Invalid};
 use serde::Deserialize;
 
@@ -41,13 +41,6 @@ struct RawTenant {
     allowed: Option<NonEmpty<String>>,
     groups: Option<Whole>,
     max: Option<Whole>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RawClaim {
-    name: String,
-    payload: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -198,32 +191,13 @@ fn tenant(
     let expected = "one of `header`, `claim`, `principal` and `baggage`";
     match (header, claim, principal, baggage) {
         (Some(header), None, false, None) => Ok(Source::Header(header)),
-        (None, Some(Object(claim)), false, None) => claim.compile(),
+        (None, Some(Object(claim)), false, None) => {
+            claim.compile().map(Source::Claim).map_err(|invalid| invalid.under("/claim"))
+        }
         (None, None, true, None) => Ok(Source::Principal),
         (None, None, false, Some(Key(key))) => Ok(Source::Baggage(key.into_bytes().into())),
         (None, None, false, None) => Err(Invalid::at("", expected, "none")),
         _ => Err(Invalid::at("", expected, "more than one")),
-    }
-}
-
-impl RawClaim {
-    fn compile(self) -> Result<Source, Invalid> {
-        // Nothing that would end a string of the proxy's expressions.
-        let plain = |text: &str| {
-            (1..=128).contains(&text.len())
-                && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"'\\[]".contains(&byte))
-        };
-        let payload = self.payload.unwrap_or_else(|| "payload".to_owned());
-        for (member, text) in [("name", &self.name), ("payload", &payload)] {
-            if !plain(text) {
-                let expected =
-                    "a name of 1 to 128 printable characters without `'`, `\\`, `[` and `]`";
-                return Err(Invalid::at(format!("/claim/{member}"), expected, format!("`{text}`")));
-            }
-        }
-        // It lives as long as the module: an attribute is looked up for every request, and a configuration has few.
-        let keep = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
-        Ok(Source::Claim(Attribute::JwtClaim { payload: keep(payload), claim: keep(self.name) }))
     }
 }
 

@@ -1,13 +1,14 @@
 //! What is published beside the route: attributes as attributegen gives them, redactions, worthiness.
 
 use filter_core::config::{Object, Span};
+use filter_core::matching::regex::Written;
 use filter_core::matching::{NonEmpty, StringPattern};
 use filter_core::{Expression, Invalid, Stated};
 use serde::Deserialize;
 
 use crate::attribute::{Attribute, Match, When};
 use crate::publish::TAKEN;
-use crate::redact::{Part, Redaction};
+use crate::redact::{Part, Pattern, Redaction};
 use crate::worth::{MILLION, Worth};
 
 /// An attribute in attributegen's own words (istio/proxy, `extensions/attributegen/config.proto`), either spelling of its
@@ -116,23 +117,43 @@ impl RawLog {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RawRedaction {
     publish: NonEmpty<Part>,
-    query_parameters: Option<NonEmpty<String>>,
+    query_parameters: Option<NonEmpty<Written>>,
+    values: Option<NonEmpty<Written>>,
 }
 
 impl RawRedaction {
     pub(super) fn compile(self) -> Result<Redaction, Invalid> {
-        let mut parameters = Vec::new();
-        for (position, text) in self.query_parameters.iter().flat_map(NonEmpty::iter).enumerate() {
-            let pattern = StringPattern::parse(&text.to_ascii_lowercase());
-            parameters.push(pattern.ok_or_else(|| {
-                let pointer = format!("/queryParameters/{position}");
-                Invalid::at(
-                    pointer,
-                    "a name like `abc`, `abc*`, `*abc` or `*`",
-                    format!("`{text}`"),
-                )
-            })?);
-        }
-        Ok(Redaction { parts: self.publish.into_vec(), parameters })
+        let parameters = patterns(self.query_parameters, "/queryParameters", |written| {
+            Some(match written {
+                Written::Text(text) => {
+                    Pattern::String(StringPattern::parse(&text.to_ascii_lowercase())?)
+                }
+                Written::Regex(regex) => Pattern::Regex(regex.in_any_case()?),
+            })
+        })?;
+        let values = patterns(self.values, "/values", |written| {
+            Some(match written {
+                Written::Text(text) => Pattern::String(StringPattern::parse(text)?),
+                Written::Regex(regex) => Pattern::Regex(regex.clone()),
+            })
+        })?;
+        Ok(Redaction { parts: self.publish.into_vec(), parameters, values })
     }
+}
+
+fn patterns(
+    written: Option<NonEmpty<Written>>,
+    pointer: &str,
+    compile: impl Fn(&Written) -> Option<Pattern>,
+) -> Result<Vec<Pattern>, Invalid> {
+    let one = |(position, written): (usize, &Written)| {
+        compile(written).ok_or_else(|| {
+            let (expected, found) = match written {
+                Written::Text(text) => ("`abc`, `abc*`, `*abc` or `*`", format!("`{text}`")),
+                Written::Regex(_) => ("a smaller regular expression", "a large one".to_owned()),
+            };
+            Invalid::at(format!("{pointer}/{position}"), expected, found)
+        })
+    };
+    written.iter().flat_map(NonEmpty::iter).enumerate().map(one).collect()
 }

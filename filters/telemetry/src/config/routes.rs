@@ -7,6 +7,7 @@ use filter_core::metrics::LabelValue;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::grpc::RawService;
 use crate::method::{Method, Methods};
 use crate::openapi;
 use crate::route::{Route, Routes};
@@ -24,19 +25,11 @@ pub(super) struct RawRoute {
 /// An OpenAPI document: as it is, or as text in JSON.
 pub(super) type RawDocument = Box<RawValue>;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct RawService {
-    service: String,
-    methods: Option<NonEmpty<String>>,
-    latency_threshold: Option<Span>,
-}
-
 /// A route, and where it stands.
-type Placed = (String, Route);
+pub(super) type Placed = (String, Route);
 
-/// All routes together. One that is listed comes before one of a document or a service that would take the same requests,
-/// and documents come in order.
+/// All routes together. Of those that would take the same requests one that is listed comes first, then one of a service
+/// by its name, of descriptors in order, of documents in order.
 pub(super) fn compile(
     listed: Vec<Object<RawRoute>>,
     documents: Vec<RawDocument>,
@@ -48,14 +41,16 @@ pub(super) fn compile(
         let route = raw.compile().map_err(|invalid| invalid.under(&pointer))?;
         placed.push((format!("{pointer}/path"), route));
     }
+    // Those of the list, those of services by name, and one for each set of descriptors.
+    let sources = services.len().saturating_add(2);
     for (position, Object(raw)) in services.into_iter().enumerate() {
         let pointer = format!("/grpc/{position}");
-        let routes = raw.compile().map_err(|invalid| invalid.under(&pointer))?;
+        let routes = raw.compile(position).map_err(|invalid| invalid.under(&pointer))?;
         placed.extend(routes.into_iter().map(|(at, route)| (format!("{pointer}{at}"), route)));
     }
     for (position, document) in documents.iter().enumerate() {
         let pointer = format!("/openapi/{position}");
-        let source = position.saturating_add(2);
+        let source = position.saturating_add(sources);
         let routes =
             document_routes(document, source).map_err(|invalid| invalid.under(&pointer))?;
         placed.extend(routes.into_iter().map(|(at, route)| (format!("{pointer}{at}"), route)));
@@ -101,40 +96,6 @@ impl RawRoute {
     }
 }
 
-impl RawService {
-    fn compile(self) -> Result<Vec<Placed>, Invalid> {
-        let word = |text: &str| {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-            text.split('.').all(|part| !part.is_empty() && part.bytes().all(plain))
-        };
-        if !word(&self.service) {
-            let expected = "a service's full name like `shop.v1.Catalogue`";
-            return Err(Invalid::at("/service", expected, format!("`{}`", self.service)));
-        }
-        let threshold = self.latency_threshold.map(|span| span.0);
-        let post = Methods::only(Method::of(b"POST"));
-        let named = |method: &str, pointer: String| {
-            let path = format!("/{}/{method}", self.service);
-            let route = route(&path, post, 1).map_err(|invalid| invalid.under(&pointer))?;
-            Ok((pointer, Route { threshold, ..route }))
-        };
-        let Some(methods) = &self.methods else {
-            return Ok(vec![named("{method}", "/service".to_owned())?]);
-        };
-        let each = methods.iter().enumerate().map(|(position, method)| {
-            let pointer = format!("/methods/{position}");
-            if !word(method) || method.contains('.') {
-                let expected = "a method's name like `List`";
-                return Err(Invalid::at(pointer, expected, format!("`{method}`")));
-            }
-            let (pointer, route) = named(method, pointer)?;
-            let operation = Some(format!("{}/{method}", self.service));
-            Ok((pointer, Route { operation, ..route }))
-        });
-        each.collect()
-    }
-}
-
 fn document_routes(document: &RawValue, source: usize) -> Result<Vec<Placed>, Invalid> {
     let text = document.get();
     let unquoted: Option<String> = serde_json::from_str(text).ok();
@@ -151,11 +112,11 @@ fn document_routes(document: &RawValue, source: usize) -> Result<Vec<Placed>, In
     Ok(routes)
 }
 
-fn route(path: &str, methods: Methods, source: usize) -> Result<Route, Invalid> {
+pub(super) fn route(path: &str, methods: Methods, source: usize) -> Result<Route, Invalid> {
     let refused = |expected: &str| Invalid::at("", expected, format!("string {path:?}"));
-    let template = PathTemplate::parse(path).ok_or_else(|| {
+    let template = PathTemplate::parse_with_parts(path).ok_or_else(|| {
         refused(
-            "a canonical path like `/a/b`, `/a/{id}` or `/a/{**}`, each variable a whole segment",
+            "a canonical path like `/a/b`, `/a/{id}`, `/a/{id}.json` or `/a/{**}`, of one variable a segment at most",
         )
     })?;
     let label = LabelValue::parse(path).ok_or_else(|| {

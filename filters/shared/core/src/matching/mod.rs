@@ -9,6 +9,7 @@ pub mod host;
 pub mod index;
 pub mod ip;
 pub mod operation;
+pub mod part;
 pub mod path;
 pub mod regex;
 pub mod string;

@@ -27,6 +27,13 @@ impl Regex {
         compile(&format!(r"\A(?:{text})\z")).map(Self)
     }
 
+    /// The same expression with no regard to case (of ASCII's letters); `None` if that is too large.
+    #[must_use]
+    pub fn in_any_case(&self) -> Option<Self> {
+        let text = format!("(?i:{})", self.0.as_str());
+        RegexBuilder::new(&text).unicode(false).size_limit(MAX_SIZE).build().ok().map(Self)
+    }
+
     /// Whether all of `value` matches.
     #[must_use]
     pub fn matches(&self, value: &[u8]) -> bool {
@@ -109,6 +116,15 @@ mod tests {
         assert!(!matches("a", b"a\n"));
         assert!(matches("(?i)curl/.*", b"CURL/\xff"));
         assert!(!matches(r"\w", "é".as_bytes()));
+    }
+
+    #[test]
+    fn case_may_be_of_no_regard() {
+        let regex = Regex::parse("Pass(word|wd)[A-C]").unwrap();
+        assert!(!regex.matches(b"passwordb"));
+        let any = regex.in_any_case().unwrap();
+        assert!(any.matches(b"passwordb") && any.matches(b"PASSWDC"));
+        assert!(!any.matches(b"xpasswordb") && any != regex);
     }
 
     #[test]
