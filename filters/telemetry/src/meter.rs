@@ -12,7 +12,6 @@ use crate::end::{Detail, End, Ends};
 use crate::label::Label;
 use crate::learned::Table;
 use crate::notes::{Ceiling, Notes};
-use crate::outcome::Ending;
 use crate::route::Route;
 use crate::series::{DURATIONS, Places, SIZES, chosen};
 use crate::slo;
@@ -23,7 +22,8 @@ use crate::source::Source;
 pub(crate) struct Wanted {
     pub(crate) detail: Detail,
     pub(crate) labels: Vec<Label>,
-    pub(crate) durations: Option<Vec<usize>>,
+    /// With how much of ends.
+    pub(crate) durations: Option<(Vec<usize>, Detail)>,
     pub(crate) sizes: Option<Vec<usize>>,
     pub(crate) objectives: Option<Objectives>,
     /// The most series of a metric, where there could be more.
@@ -55,9 +55,10 @@ pub(crate) struct Meter {
     ceiling: Option<Ceiling>,
 }
 
-/// How long requests took: a histogram in milliseconds, by outcome, and what they took together, exactly.
+/// How long requests took: a histogram in milliseconds, by how they ended, and what they took together, exactly.
 #[derive(Debug)]
 struct Durations {
+    ends: Ends,
     /// Which labels they have, by position.
     labels: Vec<usize>,
     histogram: Counted,
@@ -121,14 +122,14 @@ impl Meter {
         let requests = declare("http_server_requests_total", counter, vec![ends.side()?], &all)?;
         let durations = match durations {
             None => None,
-            Some(labels) => {
-                let outcome = words("outcome", &Ending::ALL.map(Ending::as_str));
+            Some((labels, detail)) => {
+                let ends = Ends::new(detail);
                 let name = "http_server_request_duration_milliseconds";
                 let histogram = (MetricKind::Histogram, DURATIONS);
-                let histogram = declare(name, histogram, vec![outcome.clone()], &labels)?;
+                let histogram = declare(name, histogram, vec![ends.side()?], &labels)?;
                 let name = "http_server_request_duration_microseconds_total";
-                let sum = declare(name, counter, vec![outcome], &labels)?;
-                Some(Durations { labels, histogram, sum })
+                let sum = declare(name, counter, vec![ends.side()?], &labels)?;
+                Some(Durations { ends, labels, histogram, sum })
             }
         };
         let sizes = match sizes {
@@ -215,7 +216,8 @@ impl Meter {
         let took = duration(view);
         if let (Some(durations), Some(took)) = (&self.durations, took) {
             let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
-            let (first, labels) = ([end.outcome.position()], chosen(&durations.labels, labels));
+            let first = [durations.ends.position(end)];
+            let labels = chosen(&durations.labels, labels);
             let histogram = series(&durations.histogram, &first, &labels, counts);
             counts.push(Count::Record(histogram, whole(took.as_millis())));
             let sum = series(&durations.sum, &first, &labels, counts);
