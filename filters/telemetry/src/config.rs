@@ -44,6 +44,7 @@ struct Raw {
     redact: Option<Object<RawRedaction>>,
     sinks: Option<NonEmpty<RawSink>>,
     trace_context: Option<Object<trace::RawTraceContext>>,
+    otlp: Option<Object<otlp::RawMetrics>>,
     #[serde(default)]
     debug: bool,
 }
@@ -161,8 +162,11 @@ pub(crate) fn parse(document: &[u8], metrics: &mut Metrics) -> Result<Telemetry,
             Invalid::at("/duration", expected, format!("{count} histograms"))
         }
     })?;
+    let readings = raw.otlp.map(|Object(raw)| raw.compile(&meter, metrics)).transpose();
+    let readings = readings.map_err(|invalid| invalid.under("/otlp"))?;
     let classifier = Classifier { routes, learned };
-    Ok(Telemetry { classifier, publisher, meter, sinks, tracing, told: Cell::new(false) })
+    let told = Cell::new(false);
+    Ok(Telemetry { classifier, publisher, meter, sinks, tracing, readings, told })
 }
 
 /// How many values may be learned.

@@ -1,5 +1,7 @@
 //! What of a request is counted: itself, how long it took, how large it was, and what it was for the objectives.
 
+mod instruments;
+
 use std::time::Duration;
 
 use filter_core::metrics::{Dimension, InvalidMetric, LabelValue, MetricKind, Metrics};
@@ -197,37 +199,37 @@ impl Meter {
         self.labels.iter().map(place).collect()
     }
 
-    /// The counts of a request that ended.
+    /// The counts of a request that ended. What is to be noted beside them is added to `noted`.
     pub(crate) fn count(
         &self,
         view: View<'_>,
         request: &Request<'_>,
         ports: &Ports<'_>,
-        counts: &mut Vec<Count>,
-    ) {
+        noted: &mut Vec<Count>,
+    ) -> Vec<Count> {
         let Request { arrival, end, threshold, labels } = *request;
         let place = self.places.place(arrival.taken, arrival.method);
-        let series = |counted: &Counted, first: &[usize], labels: &[usize], counts: &mut _| {
+        let series = |counted: &Counted, first: &[usize], labels: &[usize], noted: &mut _| {
             let others = [first, labels].concat();
-            counted.series(place, &others, ports.cells, &self.notes, counts)
+            counted.series(place, &others, ports.cells, &self.notes, noted)
         };
-        let one = series(&self.requests, &[self.ends.position(end)], labels, counts);
-        counts.push(Count::Add(one, 1));
+        let one = series(&self.requests, &[self.ends.position(end)], labels, noted);
+        let mut counts = vec![Count::Add(one, 1)];
         let took = duration(view);
         if let (Some(durations), Some(took)) = (&self.durations, took) {
             let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
             let first = [durations.ends.position(end)];
             let labels = chosen(&durations.labels, labels);
-            let histogram = series(&durations.histogram, &first, &labels, counts);
+            let histogram = series(&durations.histogram, &first, &labels, noted);
             counts.push(Count::Record(histogram, whole(took.as_millis())));
-            let sum = series(&durations.sum, &first, &labels, counts);
+            let sum = series(&durations.sum, &first, &labels, noted);
             counts.push(Count::Add(sum, whole(took.as_micros())));
         }
         for (attribute, counted) in self.sizes.iter().flat_map(|sizes| &sizes.metrics) {
             let size = view.number(*attribute).and_then(|size| u64::try_from(size).ok());
             let chosen = self.sizes.as_ref().map(|sizes| chosen(&sizes.labels, labels));
             if let (Some(size), Some(labels)) = (size, chosen) {
-                let histogram = series(counted, &[], &labels, counts);
+                let histogram = series(counted, &[], &labels, noted);
                 counts.push(Count::Record(histogram, size));
             }
         }
@@ -238,10 +240,11 @@ impl Meter {
             let labels = chosen(&objectives.labels, labels);
             for (slo, verdict) in [errors, latency].into_iter().enumerate() {
                 let Some(verdict) = verdict else { continue };
-                let one = series(counted, &[slo, verdict.position()], &labels, counts);
+                let one = series(counted, &[slo, verdict.position()], &labels, noted);
                 counts.push(Count::Add(one, 1));
             }
         }
+        counts
     }
 
     /// What is told once, by whoever counts first.
