@@ -1,5 +1,6 @@
 //! A collector of telemetry that keeps what it is sent, and answers as it is told.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +13,12 @@ use crate::poll;
 pub struct Delivery {
     /// The request line.
     pub line: String,
-    /// `content-type`.
-    pub content_type: String,
+    /// Headers, their names in lower case.
+    pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: Vec<u8>,
+    /// What it was answered.
+    pub status: u16,
 }
 
 /// A collector on a free port of this machine. It lives as long as the test.
@@ -80,24 +83,22 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
-        let (mut length, mut content_type) = (0, String::new());
+        let mut headers = BTreeMap::new();
         loop {
             let mut field = String::new();
             reader.read_line(&mut field).ok().filter(|length| *length > 0)?;
             let Some((name, value)) = field.trim_end().split_once(':') else { break };
-            match name.to_ascii_lowercase().as_str() {
-                "content-length" => length = value.trim().parse().ok()?,
-                "content-type" => value.trim().clone_into(&mut content_type),
-                _ => {}
-            }
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
+        let length = headers.get("content-length").map_or(Some(0), |length| length.parse().ok())?;
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
         let status = {
             let mut state = lock(state);
             line.truncate(line.trim_end().len());
-            state.deliveries.push(Delivery { line, content_type, body });
-            state.status
+            let status = state.status;
+            state.deliveries.push(Delivery { line, headers, body, status });
+            status
         };
         let answer = format!("HTTP/1.1 {status} Told\r\ncontent-length: 0\r\n\r\n");
         (&mut &*stream).write_all(answer.as_bytes()).ok()?;

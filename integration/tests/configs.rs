@@ -545,6 +545,22 @@ fn telemetry_begins_a_trace_at_the_edge_and_tells_which() {
 }
 
 #[test]
+fn telemetry_tells_a_collector_and_nobody_else() {
+    let (envoy, mut client) = start("telemetry-otlp");
+    for order in 1..4 {
+        body(&mut client, &Request::get(&format!("/orders/{order}")).with("x-tenant", "acme"));
+    }
+    poll::until(poll::DEADLINE, "points that were sent", || {
+        let sent = [("result", "sent")];
+        let sent = envoy.admin().metric("outrigger_telemetry_points_total", &sent).ok()?;
+        (sent > 0).then_some(())
+    })
+    .unwrap();
+    let metrics = envoy.admin().prometheus().unwrap();
+    assert!(!metrics.contains("http_server_") && !metrics.contains("=.="), "{metrics}");
+}
+
+#[test]
 fn the_chain_and_the_suite_keep_what_the_tour_promises() {
     for name in ["chain", "suite"] {
         let (envoy, mut client) = start(name);

@@ -58,7 +58,7 @@ impl Proxy {
         let mut spans = Vec::new();
         for delivery in self.collector.deliveries() {
             assert_eq!(delivery.line, "POST /v1/traces HTTP/1.1");
-            assert_eq!(delivery.content_type, "application/x-protobuf");
+            assert_eq!(delivery.headers["content-type"], "application/x-protobuf");
             let request = ExportTraceServiceRequest::decode(delivery.body.as_slice()).unwrap();
             for resource in request.resource_spans {
                 let service = &resource.resource.unwrap().attributes[0];

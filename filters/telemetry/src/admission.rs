@@ -145,6 +145,17 @@ impl Counted {
         matches!(self.series, Kind::Admitted(_)).then_some(self.name)
     }
 
+    /// The families of its series, and how many series, the first ones of all, stand for what is not admitted.
+    pub(crate) fn families(&self) -> (Vec<u16>, usize) {
+        match &self.series {
+            Kind::Product(known, learned) => (
+                [Some(known), learned.as_ref()].into_iter().flatten().map(Family::index).collect(),
+                0,
+            ),
+            Kind::Admitted(admission) => (vec![admission.family.index()], admission.rests),
+        }
+    }
+
     /// The series of a place, and of the rows of what else there is.
     pub(crate) fn series(
         &self,

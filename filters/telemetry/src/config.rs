@@ -1,6 +1,7 @@
 //! From the document to a filter, or a refusal.
 
 mod baggage;
+mod chosen;
 mod grpc;
 mod labels;
 mod otlp;
@@ -17,13 +18,14 @@ use filter_core::metrics::{MAX_SERIES, Metrics};
 use serde::Deserialize;
 
 use crate::classify::Classifier;
-use crate::end::Shown;
+use crate::end::{Detail, Shown};
 use crate::learned::Table;
 use crate::meter::{Excess, MAX_HISTOGRAMS, Meter, Objectives, Wanted};
 use crate::publish::Publisher;
 use crate::{Sinks, Telemetry};
+use chosen::{Choice, chosen};
 use grpc::RawService;
-use labels::{Named, RawLabels};
+use labels::RawLabels;
 use published::{RawAttribute, RawLog, RawRedaction};
 use routes::{RawDocument, RawRoute};
 
@@ -44,6 +46,7 @@ struct Raw {
     redact: Option<Object<RawRedaction>>,
     sinks: Option<NonEmpty<RawSink>>,
     trace_context: Option<Object<trace::RawTraceContext>>,
+    otlp: Option<Object<otlp::RawMetrics>>,
     #[serde(default)]
     debug: bool,
 }
@@ -57,14 +60,14 @@ struct RawHeuristic {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawMetric {
-    labels: Option<NonEmpty<Named>>,
+    labels: Option<NonEmpty<Choice>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawSlo {
     latency_threshold: Option<Span>,
-    labels: Option<NonEmpty<Named>>,
+    labels: Option<NonEmpty<Choice>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -104,19 +107,17 @@ pub(crate) fn parse(document: &[u8], metrics: &mut Metrics) -> Result<Telemetry,
     let (labels, mut detail) = labels.compile().map_err(|invalid| invalid.under("/labels"))?;
     let expects = routes.ranked().iter().any(|route| !route.expected.is_empty());
     detail.expected = expects.then_some(Shown);
-    let chosen = |of: &str, named: Option<NonEmpty<Named>>| {
-        let named = named.map(NonEmpty::into_vec).unwrap_or_default();
-        labels::chosen(&named, &labels).map_err(|invalid| invalid.under(&format!("/{of}/labels")))
+    let choose = |of: &str, choices: Option<NonEmpty<Choice>>, detail: Option<&Detail>| {
+        let choices = choices.map(NonEmpty::into_vec).unwrap_or_default();
+        chosen(&choices, &labels, detail).map_err(|invalid| invalid.under(&format!("/{of}/labels")))
     };
-    let metric = |of, raw: Option<Object<RawMetric>>| {
-        raw.map(|Object(raw)| chosen(of, raw.labels)).transpose()
-    };
-    let durations = metric("duration", raw.duration)?;
-    let sizes = metric("bodySizes", raw.body_sizes)?;
+    let durations = raw.duration.map(|Object(raw)| choose("duration", raw.labels, Some(&detail)));
+    let sizes = raw.body_sizes.map(|Object(raw)| choose("bodySizes", raw.labels, None));
+    let (durations, sizes) = (durations.transpose()?, sizes.transpose()?.map(|(labels, _)| labels));
     let objectives = match raw.slo {
         Some(Object(raw)) => {
             let threshold = raw.latency_threshold.map(|span| span.0);
-            Some(Objectives { threshold, labels: chosen("slo", raw.labels)? })
+            Some(Objectives { threshold, labels: choose("slo", raw.labels, None)?.0 })
         }
         None => None,
     };
@@ -163,8 +164,11 @@ pub(crate) fn parse(document: &[u8], metrics: &mut Metrics) -> Result<Telemetry,
             Invalid::at("/duration", expected, format!("{count} histograms"))
         }
     })?;
+    let readings = raw.otlp.map(|Object(raw)| raw.compile(&meter, metrics)).transpose();
+    let readings = readings.map_err(|invalid| invalid.under("/otlp"))?;
     let classifier = Classifier { routes, learned };
-    Ok(Telemetry { classifier, publisher, meter, sinks, tracing, told: Cell::new(false) })
+    let told = Cell::new(false);
+    Ok(Telemetry { classifier, publisher, meter, sinks, tracing, readings, told })
 }
 
 /// How many values may be learned.

@@ -6,7 +6,7 @@
 //! `error`; `label` puts values of a `source` within bounds; `meter` counts, in the `series` that `admission` gives, what
 //! `slo` says too, and `usage` tells how many of them there are by now; `attribute`, `redact` and `worth` are published
 //! beside it; `config` parses. If told to, `trace` looks after the trace that the request is part of, and `otlp` sends
-//! spans.
+//! spans and metrics.
 
 mod admission;
 mod attribute;
@@ -46,8 +46,11 @@ use filter_core::{
 use classify::{Arrival, Classifier};
 use end::End;
 use meter::{Meter, Request, duration};
-use otlp::Exporter;
+use otlp::metrics::{Reading, Readings};
+use otlp::spans::Spans;
+use otlp::{Exporter, Source as _};
 use publish::Publisher;
+use trace::context::Context;
 use trace::{Hop, Tracing};
 
 /// The routes, what is published of requests, and the series that they are counted in.
@@ -58,6 +61,8 @@ pub struct Telemetry {
     meter: Meter,
     sinks: Sinks,
     tracing: Option<Tracing>,
+    /// What a collector is told of.
+    readings: Option<Exporter<Readings>>,
     /// Whether what is told once is told. It is told again after a new configuration, and by each worker.
     told: Cell<bool>,
 }
@@ -79,6 +84,8 @@ struct Kept {
     arrival: Arrival,
     /// Whether its `x-request-id` is in the sample.
     sampled: bool,
+    /// Its place in a trace that is recorded, if it may be an example of others.
+    place: Option<Context>,
 }
 
 impl Filter for Telemetry {
@@ -122,13 +129,22 @@ impl Filter for Telemetry {
         let request = view.request();
         let arrival = self.classifier.classify(request, ports.cells);
         let publish = self.publisher.at_arrival(*view, &self.classifier, &arrival);
-        memo.0 = Some(Kept { arrival, sampled: self.publisher.samples(request) });
         let mut outcome = Outcome { publish, ..Outcome::pass() };
-        if let Some(tracing) = &self.tracing {
-            let (traced, hop) = tracing.on_request(view, ports);
-            outcome.extend(traced);
-            memo.1 = hop;
+        let mut place = None;
+        match &self.tracing {
+            Some(tracing) => {
+                let (traced, told, hop) = tracing.on_request(view, ports);
+                outcome.extend(traced);
+                place = told;
+                memo.1 = hop;
+            }
+            None if self.readings.is_some() => {
+                place = trace::untouched(request);
+            }
+            None => {}
         }
+        let place = place.filter(|place| self.readings.is_some() && place.sampled == Some(true));
+        memo.0 = Some(Kept { arrival, sampled: self.publisher.samples(request), place });
         outcome
     }
 
@@ -144,13 +160,13 @@ impl Filter for Telemetry {
         if kept.is_some() && !self.heeds_ends() {
             return outcome;
         }
-        let (mut arrival, sampled) = match kept {
-            Some(kept) => (kept.arrival, kept.sampled),
+        let (mut arrival, sampled, place) = match kept {
+            Some(kept) => (kept.arrival, kept.sampled, kept.place),
             None => {
                 let request = view.request();
                 let arrival = self.classifier.classify(request, ports.cells);
                 outcome.publish = self.publisher.at_arrival(*view, &self.classifier, &arrival);
-                (arrival, self.publisher.samples(request))
+                (arrival, self.publisher.samples(request), None)
             }
         };
         let route = self.classifier.route(arrival.taken);
@@ -160,13 +176,20 @@ impl Filter for Telemetry {
         let counts = &mut outcome.counts;
         self.classifier.learn(&mut arrival, end, ports.cells, &self.meter.notes, counts);
         let labels = self.meter.label(*view, end, ports, counts);
-        if self.sinks.metrics {
+        if self.sinks.metrics || self.readings.is_some() {
             let request = Request { arrival: &arrival, end, threshold, labels: &labels };
-            self.meter.count(*view, &request, ports, counts);
-            if !self.told.replace(true) {
-                counts.extend(self.meter.first());
+            let counted = self.meter.count(*view, &request, ports, counts);
+            if let Some(readings) = &self.readings {
+                let reading = Reading { counts: &counted, took: duration(*view), place };
+                readings.record(reading, ports);
             }
-            self.meter.tally(counts, ports);
+            if self.sinks.metrics {
+                counts.extend(counted);
+                if !self.told.replace(true) {
+                    counts.extend(self.meter.first());
+                }
+                self.meter.tally(counts, ports);
+            }
         }
         let ended = publish::Ended { end, took: duration(*view), threshold, sampled };
         outcome.publish.extend(self.publisher.at_end(*view, ended));
@@ -178,20 +201,30 @@ impl Filter for Telemetry {
     }
 
     fn period(&self) -> Option<Duration> {
-        self.exporter().map(Exporter::period)
+        let spans = self.spans().map(Exporter::period);
+        spans.into_iter().chain(self.readings.as_ref().map(Exporter::period)).min()
     }
 
     fn on_tick(&self, ports: &Ports<'_>) -> Chores {
-        self.exporter().map(|exporter| exporter.on_tick(ports)).unwrap_or_default()
+        let mut chores = self.spans().map(|spans| spans.on_tick(ports)).unwrap_or_default();
+        let readings = self.readings.as_ref().map(|readings| readings.on_tick(ports));
+        chores.extend(readings.unwrap_or_default());
+        chores
     }
 
-    fn on_fetched(&self, _: Errand, answer: &Answer, ports: &Ports<'_>) -> Chores {
-        self.exporter().map(|exporter| exporter.on_fetched(answer, ports)).unwrap_or_default()
+    fn on_fetched(&self, errand: Errand, answer: &Answer, ports: &Ports<'_>) -> Chores {
+        let chores = match &self.readings {
+            Some(readings) if errand == Readings::ERRAND => {
+                Some(readings.on_fetched(answer, ports))
+            }
+            _ => self.spans().map(|spans| spans.on_fetched(answer, ports)),
+        };
+        chores.unwrap_or_default()
     }
 }
 
 impl Telemetry {
-    fn exporter(&self) -> Option<&Exporter> {
+    fn spans(&self) -> Option<&Exporter<Spans>> {
         self.tracing.as_ref()?.exporter.as_ref()
     }
 
@@ -214,7 +247,8 @@ impl Telemetry {
         self.sinks.metrics
             || self.sinks.state_at_end
             || self.classifier.learned.is_some()
-            || self.exporter().is_some()
+            || self.spans().is_some()
+            || self.readings.is_some()
             || self.publisher.heeds_ends()
     }
 }

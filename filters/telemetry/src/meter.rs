@@ -1,5 +1,7 @@
 //! What of a request is counted: itself, how long it took, how large it was, and what it was for the objectives.
 
+mod instruments;
+
 use std::time::Duration;
 
 use filter_core::metrics::{Dimension, InvalidMetric, LabelValue, MetricKind, Metrics};
@@ -12,7 +14,6 @@ use crate::end::{Detail, End, Ends};
 use crate::label::Label;
 use crate::learned::Table;
 use crate::notes::{Ceiling, Notes};
-use crate::outcome::Ending;
 use crate::route::Route;
 use crate::series::{DURATIONS, Places, SIZES, chosen};
 use crate::slo;
@@ -24,7 +25,8 @@ use crate::usage::Usage;
 pub(crate) struct Wanted {
     pub(crate) detail: Detail,
     pub(crate) labels: Vec<Label>,
-    pub(crate) durations: Option<Vec<usize>>,
+    /// With how much of ends.
+    pub(crate) durations: Option<(Vec<usize>, Detail)>,
     pub(crate) sizes: Option<Vec<usize>>,
     pub(crate) objectives: Option<Objectives>,
     /// The most series of a metric, where there could be more.
@@ -57,9 +59,10 @@ pub(crate) struct Meter {
     bound: Option<(Ceiling, Usage)>,
 }
 
-/// How long requests took: a histogram in milliseconds, by outcome, and what they took together, exactly.
+/// How long requests took: a histogram in milliseconds, by how they ended, and what they took together, exactly.
 #[derive(Debug)]
 struct Durations {
+    ends: Ends,
     /// Which labels they have, by position.
     labels: Vec<usize>,
     histogram: Counted,
@@ -123,14 +126,14 @@ impl Meter {
         let requests = declare("http_server_requests_total", counter, vec![ends.side()?], &all)?;
         let durations = match durations {
             None => None,
-            Some(labels) => {
-                let outcome = words("outcome", &Ending::ALL.map(Ending::as_str));
+            Some((labels, detail)) => {
+                let ends = Ends::new(detail);
                 let name = "http_server_request_duration_milliseconds";
                 let histogram = (MetricKind::Histogram, DURATIONS);
-                let histogram = declare(name, histogram, vec![outcome.clone()], &labels)?;
+                let histogram = declare(name, histogram, vec![ends.side()?], &labels)?;
                 let name = "http_server_request_duration_microseconds_total";
-                let sum = declare(name, counter, vec![outcome], &labels)?;
-                Some(Durations { labels, histogram, sum })
+                let sum = declare(name, counter, vec![ends.side()?], &labels)?;
+                Some(Durations { ends, labels, histogram, sum })
             }
         };
         let sizes = match sizes {
@@ -203,36 +206,37 @@ impl Meter {
         self.labels.iter().map(place).collect()
     }
 
-    /// The counts of a request that ended.
+    /// The counts of a request that ended. What is to be noted beside them is added to `noted`.
     pub(crate) fn count(
         &self,
         view: View<'_>,
         request: &Request<'_>,
         ports: &Ports<'_>,
-        counts: &mut Vec<Count>,
-    ) {
+        noted: &mut Vec<Count>,
+    ) -> Vec<Count> {
         let Request { arrival, end, threshold, labels } = *request;
         let place = self.places.place(arrival.taken, arrival.method);
-        let series = |counted: &Counted, first: &[usize], labels: &[usize], counts: &mut _| {
+        let series = |counted: &Counted, first: &[usize], labels: &[usize], noted: &mut _| {
             let others = [first, labels].concat();
-            counted.series(place, &others, ports.cells, &self.notes, counts)
+            counted.series(place, &others, ports.cells, &self.notes, noted)
         };
-        let one = series(&self.requests, &[self.ends.position(end)], labels, counts);
-        counts.push(Count::Add(one, 1));
+        let one = series(&self.requests, &[self.ends.position(end)], labels, noted);
+        let mut counts = vec![Count::Add(one, 1)];
         let took = duration(view);
         if let (Some(durations), Some(took)) = (&self.durations, took) {
             let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
-            let (first, labels) = ([end.outcome.position()], chosen(&durations.labels, labels));
-            let histogram = series(&durations.histogram, &first, &labels, counts);
+            let first = [durations.ends.position(end)];
+            let labels = chosen(&durations.labels, labels);
+            let histogram = series(&durations.histogram, &first, &labels, noted);
             counts.push(Count::Record(histogram, whole(took.as_millis())));
-            let sum = series(&durations.sum, &first, &labels, counts);
+            let sum = series(&durations.sum, &first, &labels, noted);
             counts.push(Count::Add(sum, whole(took.as_micros())));
         }
         for (attribute, counted) in self.sizes.iter().flat_map(|sizes| &sizes.metrics) {
             let size = view.number(*attribute).and_then(|size| u64::try_from(size).ok());
             let chosen = self.sizes.as_ref().map(|sizes| chosen(&sizes.labels, labels));
             if let (Some(size), Some(labels)) = (size, chosen) {
-                let histogram = series(counted, &[], &labels, counts);
+                let histogram = series(counted, &[], &labels, noted);
                 counts.push(Count::Record(histogram, size));
             }
         }
@@ -243,10 +247,11 @@ impl Meter {
             let labels = chosen(&objectives.labels, labels);
             for (slo, verdict) in [errors, latency].into_iter().enumerate() {
                 let Some(verdict) = verdict else { continue };
-                let one = series(counted, &[slo, verdict.position()], &labels, counts);
+                let one = series(counted, &[slo, verdict.position()], &labels, noted);
                 counts.push(Count::Add(one, 1));
             }
         }
+        counts
     }
 
     /// What is told once, by whoever counts first.

@@ -1,21 +1,25 @@
-//! Spans of this hop on their way to a collector, by OTLP/HTTP: kept in a queue of fixed length, sent in batches by the
-//! clock, tried again where that may help, and counted whatever becomes of them. No request waits for any of it.
+//! What is told to collectors, by OTLP/HTTP: in batches by the clock, one at a time, tried again where that may help, and
+//! counted whatever becomes of them. No request waits for any of it.
+//!
+//! `spans` keeps spans in a queue of fixed length. `metrics` keeps what was measured as sums in the points of a `tally`,
+//! which are told anew each time, so that one that does not arrive is made up for by the next. `schedule` tells when to
+//! send, `proto` how it is written.
 
+pub(crate) mod metrics;
 mod proto;
 mod schedule;
+pub(crate) mod spans;
+pub(crate) mod tally;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use filter_core::metrics::{Family, InvalidMetric, LabelValue, Metrics};
 use filter_core::{Answer, Callout, Chores, Copies, Count, Errand, Headers, Ports};
 
-use crate::trace::context::Context;
-use crate::trace::id::SpanId;
 use schedule::{Next, Schedule};
 
-/// Where spans go, and in what portions.
+/// Where to send, and how often.
 #[derive(Debug)]
 pub(crate) struct Collector {
     /// A cluster of the proxy.
@@ -24,38 +28,17 @@ pub(crate) struct Collector {
     pub(crate) authority: String,
     /// `:path`.
     pub(crate) path: String,
+    /// Headers besides those that every request has.
+    pub(crate) headers: Vec<(String, String)>,
     /// How long a batch may take.
     pub(crate) timeout: Duration,
     /// How often a batch is sent.
     pub(crate) delay: Duration,
-    /// How many spans may wait in one worker.
-    pub(crate) queue: usize,
-    /// How many are sent at once.
-    pub(crate) batch: usize,
-    /// What the spans are of.
+    /// What is told of.
     pub(crate) resource: Vec<(String, String)>,
 }
 
-/// One request, seen from this hop, as the server of its caller.
-#[derive(Clone, Debug)]
-pub(crate) struct Span {
-    /// Its place, as the upstream is told it.
-    pub(crate) place: Context,
-    /// The caller's span.
-    pub(crate) parent: Option<SpanId>,
-    /// When it arrived, since the epoch.
-    pub(crate) begun: Duration,
-    /// When it was over.
-    pub(crate) ended: Duration,
-    /// Its method, or `_OTHER`.
-    pub(crate) method: &'static str,
-    /// The template of the route it took.
-    pub(crate) route: Option<String>,
-    /// The status that the caller got.
-    pub(crate) code: Option<i64>,
-}
-
-/// What becomes of a span.
+/// What becomes of one of the things that are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// The collector took it.
@@ -69,8 +52,6 @@ enum Fate {
 }
 
 impl Fate {
-    const ALL: [Self; 4] = [Self::Sent, Self::Rejected, Self::Failed, Self::Dropped];
-
     fn as_str(self) -> &'static str {
         match self {
             Self::Sent => "sent",
@@ -81,38 +62,58 @@ impl Fate {
     }
 }
 
-/// The queue of one worker.
-#[derive(Debug)]
-pub(crate) struct Exporter {
-    collector: Collector,
-    fates: Family,
-    state: RefCell<State>,
+/// What batches are made of.
+pub(crate) trait Source {
+    /// Which errand of the filter's it is to send them.
+    const ERRAND: Errand;
+    /// Counts what becomes of them.
+    const COUNTER: &'static str;
+
+    /// Whether there is anything to send.
+    fn waits(&self) -> bool;
+
+    /// Whether there is more to send than should wait for the clock, after a batch that was taken.
+    fn presses(&self) -> bool;
+
+    /// The next batch.
+    fn take(&mut self, resource: &[(String, String)], ports: &Ports<'_>) -> Option<Batch>;
 }
 
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Span>,
+/// The body of a request, and how many things are in it.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    body: Vec<u8>,
+    items: u64,
+}
+
+/// What one worker sends of one kind.
+#[derive(Debug)]
+pub(crate) struct Exporter<S> {
+    collector: Collector,
+    fates: (Family, &'static [Fate]),
+    state: RefCell<State<S>>,
+}
+
+#[derive(Debug)]
+struct State<S> {
+    source: S,
     /// What is being sent, or will be again.
     batch: Option<Batch>,
     schedule: Schedule,
 }
 
-#[derive(Debug)]
-struct Batch {
-    body: Vec<u8>,
-    spans: u64,
-}
-
-impl Exporter {
-    /// An exporter with nothing to send.
-    ///
-    /// # Errors
-    /// When there are too many series.
-    pub(crate) fn new(collector: Collector, metrics: &mut Metrics) -> Result<Self, InvalidMetric> {
-        let fate = |fate: Fate| LabelValue::parse(fate.as_str()).ok_or(InvalidMetric::Name);
-        let fates = Fate::ALL.into_iter().map(fate).collect::<Result<_, _>>()?;
-        let fates = metrics.counter("outrigger_telemetry_spans_total", vec![("result", fates)])?;
-        Ok(Self { collector, fates, state: RefCell::default() })
+impl<S: Source> Exporter<S> {
+    fn of(
+        source: S,
+        collector: Collector,
+        fates: &'static [Fate],
+        metrics: &mut Metrics,
+    ) -> Result<Self, InvalidMetric> {
+        let name = |fate: &Fate| LabelValue::parse(fate.as_str()).ok_or(InvalidMetric::Name);
+        let names = fates.iter().map(name).collect::<Result<_, _>>()?;
+        let family = metrics.counter(S::COUNTER, vec![("result", names)])?;
+        let state = State { source, batch: None, schedule: Schedule::default() };
+        Ok(Self { collector, fates: (family, fates), state: RefCell::new(state) })
     }
 
     /// How often it must be asked what to do.
@@ -120,30 +121,24 @@ impl Exporter {
         self.collector.delay.min(schedule::FIRST)
     }
 
-    /// Takes a span, if there is room.
-    pub(crate) fn offer(&self, span: Span) -> Option<Count> {
-        let mut state = self.state.try_borrow_mut().ok()?;
-        if state.queue.len() >= self.collector.queue {
-            return Some(self.count(Fate::Dropped, 1));
-        }
-        state.queue.push_back(span);
-        None
-    }
-
     /// Sends what is due.
     pub(crate) fn on_tick(&self, ports: &Ports<'_>) -> Chores {
         let Ok(mut state) = self.state.try_borrow_mut() else { return Chores::default() };
-        if state.batch.is_none() && state.queue.is_empty() {
+        if state.batch.is_none() && !state.source.waits() {
             return Chores::default();
         }
         let now = ports.clock.monotonic();
-        if state.schedule.is_due(now) { self.send(&mut state, now) } else { Chores::default() }
+        if state.schedule.is_due(now) {
+            self.send(&mut state, now, ports)
+        } else {
+            Chores::default()
+        }
     }
 
     /// Sees what became of the batch.
     pub(crate) fn on_fetched(&self, answer: &Answer, ports: &Ports<'_>) -> Chores {
         let Ok(mut state) = self.state.try_borrow_mut() else { return Chores::default() };
-        let Some(spans) = state.batch.as_ref().map(|batch| batch.spans) else {
+        let Some(items) = state.batch.as_ref().map(|batch| batch.items) else {
             return Chores::default();
         };
         let now = ports.clock.monotonic();
@@ -151,14 +146,13 @@ impl Exporter {
         if let Some(rejected) = taken {
             state.batch = None;
             state.schedule.succeeded(now, self.collector.delay);
-            let rejected = rejected.min(spans);
-            let counts = [(Fate::Sent, spans.saturating_sub(rejected)), (Fate::Rejected, rejected)];
-            let counts = counts.into_iter().filter(|(_, spans)| *spans > 0);
-            let counts = counts.map(|(fate, spans)| self.count(fate, spans)).collect();
+            let rejected = rejected.min(items);
+            let counts = [(Fate::Sent, items.saturating_sub(rejected)), (Fate::Rejected, rejected)];
+            let counts = counts.into_iter().filter(|(_, items)| *items > 0);
+            let counts = counts.map(|(fate, items)| self.count(fate, items)).collect();
             let mut chores = Chores { counts, ..Chores::default() };
-            // What has come meanwhile need not wait.
-            if state.queue.len() >= self.collector.batch {
-                chores.extend(self.send(&mut state, now));
+            if state.source.presses() {
+                chores.extend(self.send(&mut state, now, ports));
             }
             return chores;
         }
@@ -172,41 +166,40 @@ impl Exporter {
         }
         state.batch = None;
         state.schedule.succeeded(now, self.collector.delay);
-        Chores { counts: vec![self.count(Fate::Failed, spans)], ..Chores::default() }
+        Chores { counts: vec![self.count(Fate::Failed, items)], ..Chores::default() }
     }
 
-    fn send(&self, state: &mut State, now: Duration) -> Chores {
-        let batch = state.batch.get_or_insert_with(|| {
-            let spans: Vec<Span> =
-                state.queue.drain(..self.collector.batch.min(state.queue.len())).collect();
-            Batch {
-                spans: u64::try_from(spans.len()).unwrap_or(u64::MAX),
-                body: proto::request(&self.collector.resource, spans),
-            }
-        });
+    fn send(&self, state: &mut State<S>, now: Duration, ports: &Ports<'_>) -> Chores {
+        let batch = state.batch.take();
+        let batch = batch.or_else(|| state.source.take(&self.collector.resource, ports));
+        let Some(batch) = batch else { return Chores::default() };
         state.schedule.sent(now);
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut headers = vec![
+            header(":method", "POST"),
+            header(":path", &self.collector.path),
+            header(":authority", &self.collector.authority),
+            header("content-type", "application/x-protobuf"),
+        ];
+        headers.extend(self.collector.headers.iter().cloned());
         let callout = Callout {
             cluster: self.collector.cluster.clone(),
-            headers: vec![
-                header(":method", "POST"),
-                header(":path", &self.collector.path),
-                header(":authority", &self.collector.authority),
-                header("content-type", "application/x-protobuf"),
-            ],
+            headers,
             body: batch.body.clone(),
             timeout: self.collector.timeout,
         };
-        Chores { calls: vec![(Errand(0), callout)], ..Chores::default() }
+        state.batch = Some(batch);
+        Chores { calls: vec![(S::ERRAND, callout)], ..Chores::default() }
     }
 
-    fn count(&self, fate: Fate, spans: u64) -> Count {
-        let position = Fate::ALL.iter().position(|other| *other == fate).unwrap_or_default();
-        Count::Add(self.fates.series(&[position]), spans)
+    fn count(&self, fate: Fate, items: u64) -> Count {
+        let (family, fates) = &self.fates;
+        let position = fates.iter().position(|other| *other == fate).unwrap_or_default();
+        Count::Add(family.series(&[position]), items)
     }
 }
 
-/// How many spans were rejected if the collector took the batch; else whether trying again may help, and how long the
+/// How many things were rejected if the collector took the batch; else whether trying again may help, and how long the
 /// collector asks to wait (OTLP specification, "OTLP/HTTP Response").
 fn judge(answer: &Answer) -> (Option<u64>, bool, Option<Duration>) {
     let Answer::Response { headers, body } = answer else { return (None, true, None) };

@@ -17,7 +17,8 @@ use filter_core::{
     Attribute, Copies, Count, Edit, HeaderName, Headers, Outcome, Phase, Ports, Publication, View,
 };
 
-use crate::otlp::{Exporter, Span};
+use crate::otlp::Exporter;
+use crate::otlp::spans::{Span, Spans};
 use context::Context;
 use format::{Came, Format};
 use id::{SpanId, TraceId};
@@ -49,7 +50,7 @@ pub(crate) struct Tracing {
     /// What the caller is told.
     pub(crate) respond: Vec<Response>,
     /// Who is told of this hop's spans.
-    pub(crate) exporter: Option<Exporter>,
+    pub(crate) exporter: Option<Exporter<Spans>>,
 }
 
 /// A request that is a span of this hop.
@@ -92,8 +93,12 @@ impl Tracing {
         }
     }
 
-    /// The headers to send on, and this hop's span, if it has one.
-    pub(crate) fn on_request(&self, view: &View<'_>, ports: &Ports<'_>) -> (Outcome, Option<Hop>) {
+    /// The headers to send on, the place of the request as they tell it, and this hop's span, if it has one.
+    pub(crate) fn on_request(
+        &self,
+        view: &View<'_>,
+        ports: &Ports<'_>,
+    ) -> (Outcome, Option<Context>, Option<Hop>) {
         let headers = view.request();
         let belief = self.trust.as_ref().map_or(Belief::Full, |trust| trust.belief(view));
         let mut publish = Vec::new();
@@ -103,7 +108,7 @@ impl Tracing {
         let came = if belief == Belief::None { Came::Nothing } else { self.came(headers) };
         let next = match (self.role, came) {
             (Role::Bystander, _) => {
-                return (Outcome { publish, ..Outcome::pass() }, None);
+                return (Outcome { publish, ..Outcome::pass() }, came.place(), None);
             }
             (Role::Cleaner, Came::Place(context, _)) => Some(context),
             (Role::Cleaner, Came::Nothing | Came::Denied) => None,
@@ -120,7 +125,7 @@ impl Tracing {
             parent: came.place().map(|came| came.span),
             begun: told(&place).then(|| ports.clock.wall()),
         });
-        (Outcome { edits, publish, ..Outcome::pass() }, hop)
+        (Outcome { edits, publish, ..Outcome::pass() }, next, hop)
     }
 
     /// What the caller is told of the span.
@@ -241,6 +246,11 @@ impl Tracing {
             Some(Publication { name: published.name, value: member?.text().into_bytes() })
         }));
     }
+}
+
+/// The place of a request whose trace nobody looks after here.
+pub(crate) fn untouched(headers: Headers<'_>) -> Option<Context> {
+    Format::TraceContext.extract(headers).place()
 }
 
 /// The place of the request as the upstream is told it; `None` if the proxy has no randomness to begin a trace with. A

@@ -78,7 +78,7 @@ impl fmt::Display for InvalidMetric {
 }
 
 /// A label's value that can be told apart again: not empty, one line, without the encoding's own marks.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LabelValue(Rc<str>);
 
 impl LabelValue {
@@ -202,21 +202,29 @@ impl Metrics {
     #[must_use]
     pub fn stat(&self, series: Series) -> Option<(MetricKind, String)> {
         let declared = self.families.get(usize::from(series.family))?;
-        let mut rest = usize::try_from(series.index).ok()?;
         let mut name = declared.name.to_string();
         let mut begin = ".";
-        for dimension in &declared.dimensions {
-            let row = dimension.row(rest.checked_rem(dimension.size())?)?;
-            rest = rest.checked_div(dimension.size())?;
-            for (label, value) in row {
-                name.push_str(std::mem::take(&mut begin));
-                name.push_str(label);
-                name.push_str("=.=");
-                name.push_str(value.as_str());
-                name.push_str(";.;");
-            }
+        for (label, value) in self.labelled(series)? {
+            name.push_str(std::mem::take(&mut begin));
+            name.push_str(label);
+            name.push_str("=.=");
+            name.push_str(value.as_str());
+            name.push_str(";.;");
         }
-        (rest == 0).then_some((declared.kind, name))
+        Some((declared.kind, name))
+    }
+
+    /// The labels of a series that have a value, in order of declaration; `None` also where a value is not learned yet.
+    #[must_use]
+    pub fn labelled(&self, series: Series) -> Option<Vec<(&'static str, &LabelValue)>> {
+        let declared = self.families.get(usize::from(series.family))?;
+        let mut rest = usize::try_from(series.index).ok()?;
+        let mut labels = Vec::new();
+        for dimension in &declared.dimensions {
+            labels.extend(dimension.row(rest.checked_rem(dimension.size())?)?);
+            rest = rest.checked_div(dimension.size())?;
+        }
+        (rest == 0).then_some(labels)
     }
 }
 
@@ -225,6 +233,12 @@ fn closed(labels: Vec<(&'static str, Vec<LabelValue>)>) -> Vec<Dimension> {
 }
 
 impl Family {
+    /// Which family it is, as [`Series::family`] tells it.
+    #[must_use]
+    pub fn index(&self) -> u16 {
+        self.index
+    }
+
     /// The series of these label values, each by its position in the declaration. A position past the end means the
     /// last value, and a missing one the first, so that a count is never lost.
     #[must_use]

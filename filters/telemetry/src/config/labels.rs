@@ -60,9 +60,8 @@ struct RawBound {
     max: Option<Whole>,
 }
 
-/// A label, as other metrics choose it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// A label whose values come with requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
     Protocol,
     Tenant,
@@ -73,7 +72,7 @@ pub(super) enum Named {
 
 impl Named {
     /// Its name in metrics.
-    fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::Protocol => "network_protocol_version",
             Self::Tenant => "tenant",
@@ -93,26 +92,6 @@ impl Named {
             Self::UpstreamRevision => "request_upstream_revision",
         }
     }
-}
-
-/// The positions of labels that a metric chooses, each once.
-pub(super) fn chosen(named: &[Named], labels: &[Label]) -> Result<Vec<usize>, Invalid> {
-    let mut positions = Vec::with_capacity(named.len());
-    for (place, each) in named.iter().enumerate() {
-        let position = labels.iter().position(|label| label.name == each.label());
-        match position {
-            Some(position) if !positions.contains(&position) => positions.push(position),
-            Some(_) => {
-                let found = format!("`{}` again", each.label());
-                return Err(Invalid::at(format!("/{place}"), "each label once", found));
-            }
-            None => {
-                let found = format!("`{}`", each.label());
-                return Err(Invalid::at(format!("/{place}"), "a label of /labels", found));
-            }
-        }
-    }
-    Ok(positions)
 }
 
 /// The most groups that values are hashed into.

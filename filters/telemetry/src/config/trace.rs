@@ -13,7 +13,7 @@ use crate::trace::sender::{Others, Source, Trust};
 use crate::trace::{Role, Tracing};
 
 use super::baggage::{RawBaggage, limits};
-use super::otlp::RawOtlp;
+use super::otlp::RawSpans;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -29,7 +29,7 @@ pub(super) struct RawTraceContext {
     respond: Option<NonEmpty<Respond>>,
     tracestate: Option<Object<RawTracestate>>,
     baggage: Option<Object<RawBaggage>>,
-    otlp: Option<Object<RawOtlp>>,
+    otlp: Option<Object<RawSpans>>,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq)]

@@ -60,6 +60,35 @@ fn durations_sizes_and_objectives_are_counted_beside() {
 }
 
 #[test]
+fn durations_tell_how_requests_ended_as_far_as_they_are_to() {
+    let world = World::default();
+    let worker = Worker::new(
+        r#"{"routes": [{"path": "/a", "methods": ["GET"], "expectedCodes": [404]}], "maxSeries": 500,
+            "labels": {"statusClass": true, "statusCodes": [200, 404], "errorType": true},
+            "duration": {"labels": ["statusCodes", "errorType"]}}"#,
+        &world,
+    );
+    let mut counted = Counted::new();
+    for code in [200, 404, 503, 204] {
+        worker.play(&ended(&get("/a", ""), code, ""), &mut counted);
+    }
+    for metric in [
+        "http_server_request_duration_milliseconds",
+        "http_server_request_duration_microseconds_total",
+    ] {
+        let start = format!("{metric}.http_route=.=/a;.;http_request_method=.=GET;.;outcome=.=");
+        let ends: Vec<&str> = counted.keys().filter_map(|stat| stat.strip_prefix(&start)).collect();
+        let expected = [
+            "ok;.;http_response_status_code=.=200;.;",
+            "ok;.;http_response_status_code=.=404;.;",
+            "ok;.;http_response_status_code=.=_other;.;",
+            "server_error;.;http_response_status_code=.=_other;.;error_type=.=503;.;",
+        ];
+        assert_eq!(ends, expected);
+    }
+}
+
+#[test]
 fn a_sink_that_tells_no_end_asks_for_nothing_then() {
     let (filter, _) = configured(r#"{"sinks": ["FILTER_STATE"]}"#);
     assert!(filter.attributes(Phase::Log).is_empty());

@@ -10,7 +10,7 @@ use super::LabelValue;
 #[derive(Clone, Debug)]
 pub struct Dimension {
     labels: Vec<&'static str>,
-    rows: Vec<Vec<Option<LabelValue>>>,
+    rows: Rc<[Vec<Option<LabelValue>>]>,
     learned: Option<Learned>,
 }
 
@@ -18,15 +18,14 @@ impl Dimension {
     /// One label, and every value that it can have.
     #[must_use]
     pub fn closed(label: &'static str, values: Vec<LabelValue>) -> Self {
-        let rows = values.into_iter().map(|value| vec![Some(value)]).collect();
-        Self { labels: vec![label], rows, learned: None }
+        Self::rows(vec![label], values.into_iter().map(|value| vec![Some(value)]).collect())
     }
 
     /// Several labels, and every row of values that they can have together. A row that is too short leaves the last
     /// labels out.
     #[must_use]
     pub fn rows(labels: Vec<&'static str>, rows: Vec<Vec<Option<LabelValue>>>) -> Self {
-        Self { labels, rows, learned: None }
+        Self { labels, rows: rows.into(), learned: None }
     }
 
     /// Several labels, the rows that they have anyway, and then those that will be learned.

@@ -72,6 +72,21 @@ fn what_is_learned_has_a_fixed_number_of_places() {
 }
 
 #[test]
+fn labels_of_a_series_are_those_in_its_name() {
+    let rows = vec![vec![LabelValue::parse("/a"), None], vec![LabelValue::parse("/b")]];
+    let routes = Dimension::rows(vec!["route", "method"], rows);
+    let mut metrics = Metrics::default();
+    let outcomes = Dimension::closed("outcome", values(&["ok", "failed"]));
+    let family = metrics.family("a", MetricKind::Counter, vec![routes, outcomes], &[]).unwrap();
+    let labels = metrics.labelled(family.series(&[1, 1])).unwrap();
+    let labels: Vec<(&str, &str)> =
+        labels.into_iter().map(|(label, value)| (label, value.as_str())).collect();
+    assert_eq!(labels, [("route", "/b"), ("outcome", "failed")]);
+    assert_eq!(metrics.labelled(Series { family: family.index(), index: 4 }), None);
+    assert_eq!(metrics.labelled(Series { family: 1, index: 0 }), None);
+}
+
+#[test]
 fn buckets_are_told_once_a_name() {
     let mut metrics = Metrics::default();
     for _ in 0..2 {
