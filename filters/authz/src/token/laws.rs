@@ -21,9 +21,18 @@ const NAMES: [&str; 13] = [
 static GOOD: LazyLock<[String; 13]> =
     LazyLock::new(|| NAMES.map(|key| mint(json!({ "key": key, "claims": { "sub": "a" } }))));
 
-/// Whether it is refused by the issuer who believes every algorithm; whose keys take a while to read.
+/// The issuer who believes every algorithm, whose keys take a while to read, where the headers of good tokens are known.
+fn knowing_headers() -> Issuers {
+    let every = every(0);
+    for token in GOOD.iter() {
+        assert!(identify_bytes(&every, token.as_bytes(), &World::default().ports()).is_ok());
+    }
+    every
+}
+
+/// Whether it is refused.
 fn refused(token: &[u8]) -> bool {
-    thread_local!(static EVERY: Issuers = every(0));
+    thread_local!(static EVERY: Issuers = knowing_headers());
     EVERY.with(|every| identify_bytes(every, token, &World::default().ports()).is_err())
 }
 
