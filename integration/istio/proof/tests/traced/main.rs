@@ -14,7 +14,7 @@ use proof::Bed;
 fn one_trace_rendered_labels_and_tag_overrides_over_three_hops() {
     let bed = Bed::connect().unwrap();
     let mesh = Mesh::up(&bed).unwrap();
-    mesh.wait_for_gateway().unwrap();
+    mesh.wait_for_plugins().unwrap();
     let spans = trace::is_one_over_three_hops(&mesh).unwrap();
     labels::are_what_is_rendered(&bed, &mesh).unwrap();
     labels::come_with_metrics(&mesh).unwrap();

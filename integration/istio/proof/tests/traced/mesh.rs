@@ -1,5 +1,7 @@
 //! `integration/istio/traced`: gateway → frontend → checkout → payments, and a collector beside them.
 
+use std::collections::BTreeSet;
+
 use proof::{Answer, Bed, Connection, Fault, Place, Scratch, Series, until};
 use serde_json::Value;
 
@@ -49,13 +51,17 @@ impl<'a> Mesh<'a> {
         Connection::to(&self.gateway, 80).get(&format!("{}.example", self.namespace), path, headers)
     }
 
-    /// Asks until the gateway has its plugin, which is then on every connection: it is the first that a request meets.
-    pub(crate) fn wait_for_gateway(&self) -> Result<(), Fault> {
-        until("the gateway's plugin, and an answer", || {
+    /// Asks until every hop has its plugin on every connection: those that are older go on without it for one request more.
+    pub(crate) fn wait_for_plugins(&self) -> Result<(), Fault> {
+        until("a span at every hop", || {
             for _ in 0..20 {
                 let answer = self.ask("/checkout/0", &[])?;
-                if answer.status != 200 || answer.header("traceresponse").is_none() {
-                    return Err(format!("{} {}", answer.status, answer.body));
+                let root = answer.header("traceresponse").map(str::to_owned);
+                let hops = heard(&answer).into_iter().map(|(_, traceparent)| traceparent);
+                let spans: BTreeSet<String> =
+                    root.into_iter().chain(hops).filter(|span| !span.is_empty()).collect();
+                if answer.status != 200 || spans.len() <= HOPS.len() {
+                    return Err(format!("{} {spans:?} {}", answer.status, answer.body));
                 }
             }
             Ok(())

@@ -10,11 +10,23 @@ const EXPRESSION: &str = "filter_state['wasm.request_operation']";
 
 /// A stock Envoy reads the expression of a tag override, and counts by it, in a metric of its own access log.
 pub(crate) fn have_an_expression_that_stock_envoy_counts_by(mesh: &Mesh<'_>) -> Result<(), Fault> {
-    let pay = [("request_operation", "pay"), ("response_code", "200")];
-    let route = [("http_route", "/checkout/{**}"), ("outcome", "ok")];
-    let native = mesh.sum("payments", "envoy_istio_access_log_requests_total", &pay)?;
-    let ours = mesh.sum("payments", "http_server_requests_total", &route)?;
-    if native == ours && ours > 0.0 { Ok(()) } else { Err(format!("{native}, and not {ours}")) }
+    let counted = || -> Result<[f64; 2], Fault> {
+        let pay = [("request_operation", "pay"), ("response_code", "200")];
+        let route = [("http_route", "/checkout/{**}"), ("outcome", "ok")];
+        Ok([
+            mesh.sum("payments", "envoy_istio_access_log_requests_total", &pay)?,
+            mesh.sum("payments", "http_server_requests_total", &route)?,
+        ])
+    };
+    until("as many in Envoy's metric as in ours", || {
+        let before = counted()?;
+        for _ in 0..5 {
+            mesh.ask("/checkout/1", &[])?;
+        }
+        let after = counted()?;
+        let five = before.map(|count| count + 5.0);
+        if after == five { Ok(()) } else { Err(format!("{before:?}, and then {after:?}")) }
+    })
 }
 
 /// Istio hands them to the proxy as they were written, in a filter that a stock Envoy does not have: it refuses every
