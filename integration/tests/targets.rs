@@ -77,3 +77,19 @@ fn every_configuration_of_a_guard_and_of_a_role_is_accepted() {
     let rollouts = |role: usize| &roles[role].1["pluginConfig"]["rollouts"];
     assert_eq!(rollouts(0), rollouts(1));
 }
+
+#[test]
+fn every_configuration_of_traces_is_accepted_and_tells_the_same_collector() {
+    let traces = accepted("traces").unwrap();
+    assert_eq!(modules(&traces), ["telemetry", "telemetry"]);
+    let told = |hop: usize, what: &str| {
+        traces[hop].1["pluginConfig"]["traceContext"]["otlp"][what].as_str().unwrap()
+    };
+    for what in ["cluster", "authority"] {
+        assert_eq!(told(0, what), told(1, what));
+    }
+    let (cluster, authority) = (told(0, "cluster"), told(0, "authority"));
+    let mut parts = cluster.split('|').skip(1);
+    let (port, host) = (parts.next().unwrap(), parts.nth(1).unwrap());
+    assert_eq!(authority, format!("{host}:{port}"));
+}

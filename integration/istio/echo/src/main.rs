@@ -1,8 +1,9 @@
 //! The demo mesh's application. It answers with JSON: its name and version, the path and the headers that reached it,
 //! and, where NEXT names another such, what that one answered to the same request. FORWARD names the headers that it hands
 //! on, by commas; without it, all. `x-echo-status` asks the last for a status, and `x-echo-fail: checkout/v2` has version
-//! v2 of checkout fail. NAME, VERSION, NEXT, FORWARD and PORT are its whole configuration, but for DOCUMENT: where it is
-//! set, that is what is answered to `/document`, as it is.
+//! v2 of checkout fail. NAME, VERSION, NEXT, FORWARD and PORT are its whole configuration, but for two: where DOCUMENT is
+//! set, that is what is answered to `/document`, as it is; and what is sent to the path that RECORD names goes to its log, a
+//! line each, and the answer is empty.
 
 use std::convert::Infallible;
 use std::env::var;
@@ -29,6 +30,7 @@ struct Echo {
     next: Option<String>,
     forward: Option<Vec<HeaderName>>,
     document: Option<String>,
+    record: Option<String>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -43,6 +45,7 @@ async fn main() -> Result<()> {
             .map(|names| names.split(',').map(str::parse).collect())
             .transpose()?,
         document: var("DOCUMENT").ok(),
+        record: var("RECORD").ok(),
         client: Client::builder(TokioExecutor::new()).build_http(),
     });
     let port: u16 = var("PORT").unwrap_or_else(|_| "8080".to_owned()).parse()?;
@@ -75,14 +78,10 @@ impl Echo {
         {
             return Response::new(Full::new(Bytes::from(document.clone())));
         }
-        let mut headers = Map::new();
-        for (name, value) in request.headers() {
-            let value = String::from_utf8_lossy(value.as_bytes());
-            let before = headers.get(name.as_str()).and_then(Value::as_str);
-            let joined =
-                before.map_or_else(|| value.to_string(), |before| format!("{before}, {value}"));
-            headers.insert(name.as_str().to_owned(), joined.into());
+        if self.record.as_deref() == Some(request.uri().path()) {
+            return record(request).await;
         }
+        let headers = shown(request.headers());
         let asked = headers
             .get("x-echo-status")
             .and_then(Value::as_str)
@@ -145,4 +144,34 @@ impl Echo {
             .unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes)));
         Ok((status, text))
     }
+}
+
+/// Headers by name, the values of several copies in one.
+fn shown(all: &HeaderMap) -> Map<String, Value> {
+    let mut headers = Map::new();
+    for (name, value) in all {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let before = headers.get(name.as_str()).and_then(Value::as_str);
+        let joined =
+            before.map_or_else(|| value.to_string(), |before| format!("{before}, {value}"));
+        headers.insert(name.as_str().to_owned(), joined.into());
+    }
+    headers
+}
+
+/// Writes a request to the log: its headers, and its body in hexadecimal digits.
+async fn record(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let headers = shown(request.headers());
+    let mut response = Response::new(Full::new(Bytes::new()));
+    match request.into_body().collect().await {
+        Ok(body) => {
+            let body: String = body.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            println!("{}", json!({ "headers": headers, "body": body }));
+        }
+        Err(failure) => {
+            eprintln!("echo: {failure}");
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+        }
+    }
+    response
 }

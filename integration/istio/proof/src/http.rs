@@ -58,23 +58,63 @@ impl Connection {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Answer, Fault> {
-        let mut request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n");
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        let mut stream = match self.open.take() {
-            Some(open) => open,
-            None => {
-                connect(&self.address).map_err(|error| format!("{}: {error}", self.address.0))?
-            }
-        };
+        let mut stream = self.stream()?;
         let fault = |error: String| format!("http://{host}{path}: {error}");
-        let answer = ask(&mut stream, &(request + "\r\n")).map_err(fault)?;
+        write(&mut stream, &head("GET", host, path, headers)).map_err(fault)?;
+        let answer = read(&mut stream).map_err(fault)?;
         if answer.header("connection") != Some("close") {
             self.open = Some(stream);
         }
         Ok(answer)
     }
+
+    /// Begins a request whose body is longer than what is sent of it.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn begin(
+        mut self,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Begun, Fault> {
+        let mut stream = self.stream()?;
+        let headers = [headers, &[("content-length", "2")]].concat();
+        write(&mut stream, &(head("POST", host, path, &headers) + "o"))?;
+        Ok(Begun { stream })
+    }
+
+    fn stream(&mut self) -> Result<BufReader<TcpStream>, Fault> {
+        match self.open.take() {
+            Some(open) => Ok(open),
+            None => connect(&self.address).map_err(|error| format!("{}: {error}", self.address.0)),
+        }
+    }
+}
+
+/// A request that has begun and is not over. Dropped, it is one whose client has left.
+#[derive(Debug)]
+pub struct Begun {
+    stream: BufReader<TcpStream>,
+}
+
+impl Begun {
+    /// Sends the rest, and reads the answer.
+    ///
+    /// # Errors
+    /// When no answer comes, or none that is HTTP.
+    pub fn finish(mut self) -> Result<Answer, Fault> {
+        write(&mut self.stream, "k")?;
+        read(&mut self.stream)
+    }
+}
+
+fn head(method: &str, host: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head + "\r\n"
 }
 
 fn connect(address: &(String, u16)) -> std::io::Result<BufReader<TcpStream>> {
@@ -83,9 +123,12 @@ fn connect(address: &(String, u16)) -> std::io::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-fn ask(stream: &mut BufReader<TcpStream>, request: &str) -> Result<Answer, Fault> {
+fn write(stream: &mut BufReader<TcpStream>, text: &str) -> Result<(), Fault> {
+    stream.get_mut().write_all(text.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn read(stream: &mut BufReader<TcpStream>) -> Result<Answer, Fault> {
     let told = |error: std::io::Error| error.to_string();
-    stream.get_mut().write_all(request.as_bytes()).map_err(told)?;
     let first = line(stream)?;
     let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| format!("not HTTP: {first:?}"))?;

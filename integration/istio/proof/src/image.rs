@@ -35,6 +35,14 @@ impl Bed {
         self.package(module, version, &[&[0, length], named.as_slice()].concat())
     }
 
+    /// The program that users have, with this on its standard input.
+    ///
+    /// # Errors
+    /// With what it said.
+    pub fn outrigger(&self, arguments: &[&str], input: &str) -> Result<String, Fault> {
+        self.run(&self.modules.join("outrigger").to_string_lossy(), arguments, input)
+    }
+
     fn package(&self, module: &str, version: &str, section: &[u8]) -> Result<Image, Fault> {
         let file = |path: PathBuf| path.to_string_lossy().into_owned();
         let built = file(self.modules.join(format!("{module}.wasm")));
@@ -46,11 +54,10 @@ impl Bed {
         let wasm = file(folder.join("plugin.wasm"));
         std::fs::write(&wasm, bytes).map_err(told)?;
 
-        let outrigger = file(self.modules.join("outrigger"));
         let layout = file(folder.join("plugin.oci"));
         let tag = format!("{}/outrigger/{module}:{version}", self.registry);
-        self.run(&outrigger, &["package", &wasm, "--tag", &tag, "-o", &layout], "")?;
-        let reference = self.run(&outrigger, &["push", &layout, &tag, "--plain-http"], "")?;
+        self.outrigger(&["package", &wasm, "--tag", &tag, "-o", &layout], "")?;
+        let reference = self.outrigger(&["push", &layout, &tag, "--plain-http"], "")?;
         let reference = reference.trim().to_owned();
         Ok(Image {
             url: format!("oci://{}", reference.replacen(&self.registry, &self.registry_name, 1)),

@@ -27,7 +27,7 @@ mod watch;
 pub use applied::Applied;
 pub use callee::{Callees, FAILURES, Strategy};
 pub use flagger::Flagger;
-pub use http::{Answer, Connection};
+pub use http::{Answer, Begun, Connection};
 pub use image::Image;
 pub use load::{Answers, under_load};
 pub use place::{Place, Placed};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Bed, Connection, Fault};
+use crate::{Bed, Connection, Fault, NAMESPACE, Place};
 
 /// The port on which an Istio agent serves what it merged.
 const MERGED: u16 = 15020;
@@ -47,21 +47,25 @@ fn read(mut rest: &str) -> Option<Series> {
 }
 
 impl Bed {
+    /// All series of one name, from every pod of an application of the demo.
+    ///
+    /// # Errors
+    /// As [`Place::scrape`].
+    pub fn scrape(&self, app: &str, name: &str) -> Result<Vec<Series>, Fault> {
+        self.place(NAMESPACE).scrape(app, name)
+    }
+}
+
+impl Place<'_> {
     /// All series of one name, from every pod of an application.
     ///
     /// # Errors
     /// When one of them does not answer, or answers with something else.
     pub fn scrape(&self, app: &str, name: &str) -> Result<Vec<Series>, Fault> {
-        let addresses = self.kubectl(&[
-            "get",
-            "pods",
-            "-l",
-            &format!("app={app}"),
-            "-o",
-            "jsonpath={.items[*].status.podIP}",
-        ])?;
+        let label = format!("app={app}");
+        let addresses = ["get", "pods", "-l", &label, "-o", "jsonpath={.items[*].status.podIP}"];
         let mut all = Vec::new();
-        for address in addresses.split_whitespace() {
+        for address in self.kubectl(&addresses, "")?.split_whitespace() {
             let answer = Connection::to(address, MERGED).get(
                 address,
                 "/stats/prometheus",
