@@ -103,8 +103,8 @@ impl Needs {
     fn istio(&self) -> String {
         let mut text = String::from(
             "# Annotations of a pod: of `template.metadata` in a Deployment. For all proxies of a mesh, what is under\n\
-             # `proxy.istio.io/config` is part of `meshConfig.defaultConfig`. They are read when a pod starts. A pod's list\n\
-             # takes the place of the mesh's: render all plugins of the pod at once.\n\
+             # `proxy.istio.io/config` is part of `meshConfig.defaultConfig`. They are read when a pod starts.\n\
+             # A pod's list takes the place of the mesh's: render all plugins of the pod at once.\n\
              metadata:\n  annotations:\n",
         );
         // Istio's statistics pass all that begins with `wasm` already, so that `proxyStatsMatcher` need not say so.

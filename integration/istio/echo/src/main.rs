@@ -1,9 +1,9 @@
 //! The demo mesh's application. It answers with JSON: its name and version, the path and the headers that reached it,
 //! and, where NEXT names another such, what that one answered to the same request. FORWARD names the headers that it hands
 //! on, by commas; without it, all. `x-echo-status` asks the last for a status, and `x-echo-fail: checkout/v2` has version
-//! v2 of checkout fail. NAME, VERSION, NEXT, FORWARD and PORT are its whole configuration, but for two: where DOCUMENT is
-//! set, that is what is answered to `/document`, as it is; and what is sent to the path that RECORD names goes to its log, a
-//! line each, and the answer is empty.
+//! v2 of checkout fail. NAME, VERSION, NEXT, FORWARD and PORT are its whole configuration, but for two: where
+//! DOCUMENT is set, that is what is answered to `/document`, as it is; and what is sent to the path that RECORD names
+//! goes to its log, a line each, and the answer is empty.
 
 use std::convert::Infallible;
 use std::env::var;

@@ -32,8 +32,8 @@ fn bounds(mesh: &Mesh<'_>, app: &str) -> Result<BTreeSet<String>, Fault> {
     Ok(buckets.iter().map(|series| series.label("le").to_owned()).collect())
 }
 
-/// They come with the metrics, whose sums are what was asked; where the annotations are not, the buckets are Envoy's own
-/// and the labels those of the mesh.
+/// They come with the metrics, whose sums are what was asked; where the annotations are not, the buckets are Envoy's
+/// own and the labels those of the mesh.
 pub(crate) fn come_with_metrics(mesh: &Mesh<'_>) -> Result<(), Fault> {
     let tenants = ["acme", "_other", "unknown"];
     let counted = |tenant| {

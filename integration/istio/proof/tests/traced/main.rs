@@ -1,5 +1,5 @@
-//! Telemetry over three hops behind a gateway: whose trace it is, what becomes of its metrics in a pod with annotations that
-//! `outrigger render --istio` wrote, and what of Istio's own metrics. One mesh for all of it, as that takes the longest.
+//! Telemetry over three hops behind a gateway: whose trace it is, what becomes of its metrics in a pod with annotations
+//! that `outrigger render --istio` wrote, and what of Istio's own metrics. One mesh for all, as that takes the longest.
 
 mod labels;
 mod mesh;

@@ -51,7 +51,7 @@ impl<'a> Mesh<'a> {
         Connection::to(&self.gateway, 80).get(&format!("{}.example", self.namespace), path, headers)
     }
 
-    /// Asks until every hop has its plugin on every connection: those that are older go on without it for one request more.
+    /// Asks until every hop has its plugin on every connection: those that are older go on without it for one request.
     pub(crate) fn wait_for_plugins(&self) -> Result<(), Fault> {
         until("a span at every hop", || {
             for _ in 0..20 {

@@ -1,5 +1,5 @@
-//! Istio's own metrics with a tag of ours: what Istio makes of `tagOverrides`, what a stock Envoy says to that, and what it
-//! can do instead.
+//! Istio's own metrics with a tag of ours: what Istio makes of `tagOverrides`, what a stock Envoy says to that, and
+//! what it can do instead.
 
 use proof::{Bed, Fault, until};
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! One trace from the gateway on, as applications that hand on `traceparent` see it, as the collector is told of it, and as
-//! access logs show it.
+//! One trace from the gateway on, as applications that hand on `traceparent` see it, as the collector is told of it,
+//! and as access logs show it.
 
 use proof::Fault;
 use serde_json::json;
@@ -60,7 +60,7 @@ pub(crate) fn is_one_over_three_hops(mesh: &Mesh<'_>) -> Result<Vec<Told>, Fault
     if told == expected { Ok(told) } else { Err(format!("{told:#?}, and not {expected:#?}")) }
 }
 
-/// Every hop's access log names its span, which takes Envoy ten seconds; checkout's has what its expression asks for alone.
+/// Every hop's access log names its span, which takes Envoy ten seconds; checkout's has what its expression asks for.
 pub(crate) fn is_in_access_logs(mesh: &Mesh<'_>, spans: &[Told]) -> Result<(), Fault> {
     for span in spans {
         let line = mesh.wait_for_log(&span.service, &span.span)?;
