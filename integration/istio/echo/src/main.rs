@@ -7,7 +7,9 @@
 
 use std::convert::Infallible;
 use std::env::var;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use http_body_util::{BodyExt, Full};
@@ -23,6 +25,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 
 struct Echo {
     name: String,
@@ -33,6 +36,9 @@ struct Echo {
     record: Option<String>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
+
+/// How long it goes on when it is told to end, while proxies learn that it will be gone.
+const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -51,10 +57,14 @@ async fn main() -> Result<()> {
     let port: u16 = var("PORT").unwrap_or_else(|_| "8080".to_owned()).parse()?;
     let listener = TcpListener::bind(("0.0.0.0", port)).await?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut ending = pin!(async {
+        terminate.recv().await;
+        sleep(GRACE).await;
+    });
     loop {
         let (stream, _) = tokio::select! {
             accepted = listener.accept() => accepted?,
-            _ = terminate.recv() => return Ok(()),
+            () = &mut ending => return Ok(()),
         };
         let echo = Arc::clone(&echo);
         tokio::spawn(async move {
