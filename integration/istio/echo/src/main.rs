@@ -3,7 +3,7 @@
 //! on, by commas; without it, all. `x-echo-status` asks the last for a status, and `x-echo-fail: checkout/v2` has version
 //! v2 of checkout fail. NAME, VERSION, NEXT, FORWARD and PORT are its whole configuration, but for two: where
 //! DOCUMENT is set, that is what is answered to `/document`, as it is; and what is sent to the path that RECORD names
-//! goes to its log, a line each, and the answer is empty.
+//! goes to its log, a line each, and the answer is empty. Told to end (SIGTERM), it serves on for two seconds.
 
 use std::convert::Infallible;
 use std::env::var;
