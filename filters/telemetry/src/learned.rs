@@ -135,8 +135,7 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use filter_core::cells::{Cell, Stored, Unavailable, Version};
-    use filter_core::fixture::MapCells;
+    use filter_core::fixture::{BrokenCells, MapCells};
     use proptest::prelude::*;
 
     use super::*;
@@ -168,25 +167,13 @@ mod tests {
         }
     }
 
-    struct Broken;
-
-    impl Cells for Broken {
-        fn load(&self, _: &[u8]) -> Result<Option<Cell>, Unavailable> {
-            Err(Unavailable)
-        }
-
-        fn store(&self, _: &[u8], _: &[u8], _: Option<Version>) -> Result<Stored, Unavailable> {
-            Err(Unavailable)
-        }
-    }
-
     #[test]
     fn a_full_table_asks_nobody() {
         let table = Table::new("tenant", 1, "");
-        assert_eq!(table.learn(&value("a"), &Broken), Lesson::Lost);
+        assert_eq!(table.learn(&value("a"), &BrokenCells), Lesson::Lost);
         table.learn(&value("a"), &MapCells::default());
-        assert_eq!(table.learn(&value("b"), &Broken), Lesson::Full);
-        assert_eq!(table.find("a", &Broken), Some(0));
+        assert_eq!(table.learn(&value("b"), &BrokenCells), Lesson::Full);
+        assert_eq!(table.find("a", &BrokenCells), Some(0));
     }
 
     proptest! {

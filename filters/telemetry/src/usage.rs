@@ -101,7 +101,7 @@ fn set(bits: &mut [u8], bit: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use filter_core::cells::{Cell, Stored, Unavailable, Version};
-    use filter_core::fixture::MapCells;
+    use filter_core::fixture::{BrokenCells, MapCells};
     use filter_core::metrics::{Dimension, LabelValue};
     use proptest::prelude::*;
 
@@ -148,19 +148,6 @@ mod tests {
         }
     }
 
-    /// Nothing comes of asking these.
-    struct Broken;
-
-    impl Cells for Broken {
-        fn load(&self, _: &[u8]) -> Result<Option<Cell>, Unavailable> {
-            Err(Unavailable)
-        }
-
-        fn store(&self, _: &[u8], _: &[u8], _: Option<Version>) -> Result<Stored, Unavailable> {
-            Err(Unavailable)
-        }
-    }
-
     #[test]
     fn what_is_known_asks_nobody() {
         let cells = MapCells::default();
@@ -175,7 +162,7 @@ mod tests {
     #[test]
     fn what_could_not_be_told_is_told_later() {
         let one = worker();
-        assert_eq!(added(&one, &[(0, 1)], &Broken), 0);
+        assert_eq!(added(&one, &[(0, 1)], &BrokenCells), 0);
         assert_eq!(added(&one, &[(0, 1)], &MapCells::default()), 2);
     }
 

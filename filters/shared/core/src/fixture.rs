@@ -3,5 +3,7 @@
 mod doubles;
 mod runner;
 
-pub use doubles::{FixtureExchange, MapCells, MovableClock, NoSignatures, SameSeed, World};
+pub use doubles::{
+    BrokenCells, FixtureExchange, MapCells, MovableClock, NoSignatures, SameSeed, World,
+};
 pub use runner::run_cases;

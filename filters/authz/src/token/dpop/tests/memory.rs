@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use filter_core::cells::{Cell, Cells, Stored, Unavailable, Version};
+use filter_core::fixture::BrokenCells;
 use proptest::prelude::*;
 
 use super::*;
@@ -69,16 +70,7 @@ fn a_memory_that_is_full_refuses_and_one_that_cannot_be_asked_does_too() {
     assert_eq!(admit(&replays, "0", 100, 100, &ports), Err(Reason::DpopReplayed));
     assert_eq!(admit(&replays, "new", 166, 166, &ports), Ok(()));
 
-    struct Broken;
-    impl Cells for Broken {
-        fn load(&self, _: &[u8]) -> Result<Option<Cell>, Unavailable> {
-            Err(Unavailable)
-        }
-        fn store(&self, _: &[u8], _: &[u8], _: Option<Version>) -> Result<Stored, Unavailable> {
-            Err(Unavailable)
-        }
-    }
-    let ports = Ports { cells: &Broken, ..ports };
+    let ports = Ports { cells: &BrokenCells, ..ports };
     let told = admit(&super::replays(), "a", 100, 100, &ports);
     assert_eq!(told, Err(Reason::DpopUnavailable));
 }
