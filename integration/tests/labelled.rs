@@ -88,3 +88,36 @@ fn labels_are_what_the_proxy_knows() {
         .unwrap_or_else(|error| panic!("{error}: {:?}", metrics()));
     }
 }
+
+#[test]
+fn a_header_is_a_label_if_it_came_once() {
+    let upstream = Upstream::start("v1").unwrap();
+    let mut bootstrap = Bootstrap::before("telemetry-red", &[("v1", upstream.address())]).unwrap();
+    let tenants = json!({"tenant": {"header": "x-tenant", "allowed": ["acme", "a,b"]}});
+    let telemetry = Plugin::shipped("telemetry", &json!({ "labels": tenants }));
+    let own = json!({"match": {"prefix": "/"}, "direct_response": {"status": 200}});
+    let filters = vec![telemetry.to_filter().unwrap()];
+    let demo = bootstrap.demo().unwrap().with_filters(filters).unwrap();
+    bootstrap.set_listeners(vec![demo.with_first_route(own).unwrap()]).unwrap();
+    let envoy = Envoy::start(&bootstrap, 1).unwrap();
+    let mut client = Client::new(envoy.listener("demo").unwrap());
+    let sent: [&[&str]; 7] =
+        [&["acme"], &["a,b"], &["acme", "acme"], &["a", "b"], &[], &[""], &["other"]];
+    for values in sent {
+        let request = values.iter().fold(Request::get("/"), |all, one| all.with("x-tenant", one));
+        assert_eq!(client.send(&request).unwrap().status, 200);
+    }
+    let count = |tenant: &str| {
+        let name = format!(
+            "wasmcustom.http_server_requests_total.http_route=.=_other;.;\
+             http_request_method=.=GET;.;outcome=.=ok;.;tenant=.={tenant};.;"
+        );
+        let stats = envoy.admin().stats("wasmcustom.http_server_requests_total").unwrap();
+        stats.get(&name).copied().unwrap_or_default()
+    };
+    let expected = [("acme", 1), ("a,b", 1), ("_other", 1), ("unknown", 4)];
+    poll::until(poll::DEADLINE, "all to be counted", || {
+        expected.iter().all(|(tenant, times)| count(tenant) == *times).then_some(())
+    })
+    .unwrap_or_else(|error| panic!("{error}: {:?}", expected.map(|(tenant, _)| count(tenant))));
+}

@@ -160,26 +160,26 @@ impl Counted {
     pub(crate) fn series(
         &self,
         place: Place,
-        others: &[usize],
+        others: impl IntoIterator<Item = usize>,
         cells: &dyn Cells,
         notes: &Notes,
         counts: &mut Vec<Count>,
     ) -> Series {
-        let rows = |first: &[usize]| [first, others].concat();
         match (&self.series, place) {
             (Kind::Product(_, Some(family)), Place::Learned(route, method)) => {
-                family.series(&rows(&[route, method]))
+                family.series_at([route, method].into_iter().chain(others))
             }
             (Kind::Product(family, _), Place::Known(row) | Place::Learned(_, row)) => {
-                family.series(&rows(&[row]))
+                family.series_at([row].into_iter().chain(others))
             }
             (Kind::Admitted(admission), place) => {
-                let (sides, rows, from) = match place {
-                    Place::Known(row) => (&admission.known, rows(&[row]), 0),
+                let (sides, first, from) = match place {
+                    Place::Known(row) => (&admission.known, vec![row], 0),
                     Place::Learned(route, method) => {
-                        (&admission.learned, rows(&[route, method]), size(&admission.known))
+                        (&admission.learned, vec![route, method], size(&admission.known))
                     }
                 };
+                let rows: Vec<usize> = first.into_iter().chain(others).collect();
                 // What stands for others may be counted in by itself. It needs no place.
                 if sides.iter().zip(&rows).all(|(side, row)| side.stands_for_itself(*row)) {
                     return admission.family.series(&[rest(sides, &rows)]);

@@ -46,8 +46,8 @@ impl End {
             Some(code) => Ending::of_http(code.into()),
             None => Ending::Unknown,
         };
-        let details = view.text(Attribute::ResponseCodeDetails).unwrap_or_default();
-        let error = error::of_http(outcome, code.unwrap_or_default(), flags, &details);
+        let details = || view.text(Attribute::ResponseCodeDetails).unwrap_or_default();
+        let error = error::of_http(outcome, code.unwrap_or_default(), flags, details);
         Self { outcome, code: code.filter(|_| outcome != Ending::Unknown), error }
     }
 

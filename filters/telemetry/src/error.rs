@@ -110,7 +110,7 @@ pub(crate) fn of_http(
     ending: Ending,
     code: u16,
     flags: i64,
-    details: &[u8],
+    details: impl FnOnce() -> Vec<u8>,
 ) -> Option<&'static str> {
     let failed = match ending {
         Ending::ServerError => true,
@@ -120,6 +120,7 @@ pub(crate) fn of_http(
     let flagged = BY_FLAG.iter().find(|(bit, _)| flags & 1_i64.wrapping_shl(*bit) != 0);
     let flagged = flagged.map(|(_, word)| *word);
     let detailed = || {
+        let details = details();
         let found = BY_DETAILS.iter().find(|(begin, ..)| details.starts_with(begin.as_bytes()));
         found.map(|(_, refused, fault)| if failed { *fault } else { *refused })
     };
@@ -182,7 +183,7 @@ mod tests {
             (ClientError, 404, 4, "via_upstream", Some("_OTHER")),
             (Ok, 200, 4, "", None),
         ] {
-            assert_eq!(of_http(ending, code, flags, details.as_bytes()), word, "{code} {details}");
+            assert_eq!(of_http(ending, code, flags, || details.into()), word, "{code} {details}");
         }
     }
 

@@ -15,7 +15,7 @@ use crate::label::Label;
 use crate::learned::Table;
 use crate::notes::{Ceiling, Notes};
 use crate::route::Route;
-use crate::series::{DURATIONS, Places, SIZES, chosen};
+use crate::series::{DURATIONS, Places, SIZES};
 use crate::slo;
 use crate::source::Source;
 use crate::usage::Usage;
@@ -48,6 +48,10 @@ pub(crate) const MAX_HISTOGRAMS: usize = 4000;
 #[derive(Debug)]
 pub(crate) struct Meter {
     pub(crate) labels: Vec<Label>,
+    /// All of them, by position.
+    all: Vec<usize>,
+    /// Whether more than one header of the request is read for them.
+    reads_several_headers: bool,
     pub(crate) notes: Notes,
     places: Places,
     ends: Ends,
@@ -175,7 +179,23 @@ impl Meter {
             Ok::<_, InvalidMetric>((ceiling, Usage::declare(&(&labels, learned), metrics)?))
         });
         let bound = bound.transpose()?;
-        Ok(Self { labels, notes, places, ends, requests, durations, sizes, objectives, bound })
+        let by_headers = labels
+            .iter()
+            .filter(|one| matches!(one.source, Source::Header(_) | Source::Baggage(_)));
+        let reads_several_headers = by_headers.count() > 1;
+        Ok(Self {
+            labels,
+            all,
+            reads_several_headers,
+            notes,
+            places,
+            ends,
+            requests,
+            durations,
+            sizes,
+            objectives,
+            bound,
+        })
     }
 
     /// The attributes that it needs when a request ends, besides those that tell how it did.
@@ -202,6 +222,9 @@ impl Meter {
         ports: &Ports<'_>,
         counts: &mut Vec<Count>,
     ) -> Vec<usize> {
+        if self.reads_several_headers {
+            let _all_at_once = view.request();
+        }
         let place = |label: &Label| label.place(view, end, ports.cells, &self.notes, counts);
         self.labels.iter().map(place).collect()
     }
@@ -216,38 +239,38 @@ impl Meter {
     ) -> Vec<Count> {
         let Request { arrival, end, threshold, labels } = *request;
         let place = self.places.place(arrival.taken, arrival.method);
-        let series = |counted: &Counted, first: &[usize], labels: &[usize], noted: &mut _| {
-            let others = [first, labels].concat();
-            counted.series(place, &others, ports.cells, &self.notes, noted)
+        let series = |counted: &Counted, first: &[usize], chosen: &[usize], noted: &mut _| {
+            let labels = chosen.iter().map(|label| labels.get(*label).copied().unwrap_or_default());
+            let others = first.iter().copied().chain(labels);
+            counted.series(place, others, ports.cells, &self.notes, noted)
         };
-        let one = series(&self.requests, &[self.ends.position(end)], labels, noted);
+        let one = series(&self.requests, &[self.ends.position(end)], &self.all, noted);
         let mut counts = vec![Count::Add(one, 1)];
         let took = duration(view);
         if let (Some(durations), Some(took)) = (&self.durations, took) {
             let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
             let first = [durations.ends.position(end)];
-            let labels = chosen(&durations.labels, labels);
-            let histogram = series(&durations.histogram, &first, &labels, noted);
+            let histogram = series(&durations.histogram, &first, &durations.labels, noted);
             counts.push(Count::Record(histogram, whole(took.as_millis())));
-            let sum = series(&durations.sum, &first, &labels, noted);
+            let sum = series(&durations.sum, &first, &durations.labels, noted);
             counts.push(Count::Add(sum, whole(took.as_micros())));
         }
-        for (attribute, counted) in self.sizes.iter().flat_map(|sizes| &sizes.metrics) {
-            let size = view.number(*attribute).and_then(|size| u64::try_from(size).ok());
-            let chosen = self.sizes.as_ref().map(|sizes| chosen(&sizes.labels, labels));
-            if let (Some(size), Some(labels)) = (size, chosen) {
-                let histogram = series(counted, &[], &labels, noted);
-                counts.push(Count::Record(histogram, size));
+        if let Some(Sizes { labels, metrics }) = &self.sizes {
+            for (attribute, counted) in metrics {
+                let size = view.number(*attribute).and_then(|size| u64::try_from(size).ok());
+                if let Some(size) = size {
+                    counts.push(Count::Record(series(counted, &[], labels, noted), size));
+                }
             }
         }
         if let Some((objectives, counted)) = &self.objectives {
             let errors = Some(slo::errors(end));
             let latency = threshold.or(objectives.threshold);
             let latency = latency.map(|threshold| slo::latency(end, took, threshold));
-            let labels = chosen(&objectives.labels, labels);
             for (slo, verdict) in [errors, latency].into_iter().enumerate() {
                 let Some(verdict) = verdict else { continue };
-                let one = series(counted, &[slo, verdict.position()], &labels, noted);
+                let first = [slo, verdict.position()];
+                let one = series(counted, &first, &objectives.labels, noted);
                 counts.push(Count::Add(one, 1));
             }
         }

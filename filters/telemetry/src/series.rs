@@ -93,8 +93,3 @@ pub(crate) enum Place {
     /// A route that was learned, and a method.
     Learned(usize, usize),
 }
-
-/// Those of `all` that are chosen.
-pub(crate) fn chosen(chosen: &[usize], all: &[usize]) -> Vec<usize> {
-    chosen.iter().map(|label| all.get(*label).copied().unwrap_or_default()).collect()
-}

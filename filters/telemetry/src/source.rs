@@ -1,7 +1,7 @@
 //! Where a label's value is taken from.
 
+use filter_core::HeaderName;
 use filter_core::view::{Attribute, View};
-use filter_core::{Copies, HeaderName};
 
 use crate::end::End;
 use crate::error;
@@ -49,10 +49,7 @@ impl Source {
         match self {
             // Whoever was refused for who it is may have written anything there, and nobody has put it right.
             Self::Header(_) | Self::Baggage(_) if end.error == Some(error::DENIED) => None,
-            Self::Header(name) => match view.request().only(name.as_str()) {
-                Copies::One(value) => Some(value.to_vec()),
-                Copies::None | Copies::Many => None,
-            },
+            Self::Header(name) => view.sent_header(name.as_str()),
             Self::Baggage(key) => {
                 let members = baggage::members(view.request().copies("baggage"));
                 let member = members.filter(|member| *member.key == **key).last()?;

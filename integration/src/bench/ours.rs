@@ -18,7 +18,16 @@ pub(crate) fn noop() -> Plugin {
 
 /// The module that makes the host calls of a job, and does nothing else.
 pub(crate) fn floor(job: &str) -> Plugin {
-    let module = "target/probes/floor.wasm".to_owned();
+    calls("floor", job)
+}
+
+/// The same, for a job that ends when the request does.
+pub(crate) fn late_floor(job: &str) -> Plugin {
+    calls("floor-late", job)
+}
+
+fn calls(module: &str, job: &str) -> Plugin {
+    let module = format!("target/probes/{module}.wasm");
     Plugin { module, configuration: text(job), ..Plugin::shipped("floor", &json!({})) }
 }
 

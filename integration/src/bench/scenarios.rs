@@ -25,6 +25,12 @@ const ES256_CALLS: &str = "floor: authz, ES256";
 const RATELIMIT_CALLS: &str = "floor: ratelimit";
 /// The host calls of canary, and nothing else.
 const CANARY_CALLS: &str = "floor: canary";
+/// Those of canary where no rollout is meant.
+const HEADERS_CALL: &str = "floor: canary, none";
+/// The host calls of telemetry by tenant and with durations, and nothing else.
+const TELEMETRY_CALLS: &str = "floor: telemetry";
+/// Those of telemetry in filter state.
+const STATE_CALLS: &str = "floor: telemetry, filter state";
 /// Nothing, where weighted clusters must end in `fault`.
 const NONE_BUT_FAULT: &str = "no filter, fault";
 
@@ -98,6 +104,12 @@ pub fn scenarios() -> Vec<Scenario> {
         calls(ES256_CALLS, "authz ES256"),
         calls(RATELIMIT_CALLS, "ratelimit"),
         calls(CANARY_CALLS, "canary"),
+        bare(HEADERS_CALL, "headers"),
+        Scenario {
+            witness: Some("floor_total"),
+            ..plain(TELEMETRY_CALLS, "host calls", vec![Link::Ours(ours::late_floor("telemetry"))])
+        },
+        bare(STATE_CALLS, "telemetry state"),
         Scenario {
             witness: Some("http_server_requests_total.http_route=.=/checkout/{order};"),
             native: Some("native: telemetry"),
@@ -106,17 +118,21 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario {
             witness: Some("http_server_requests_total.http_route=.=/checkout/{order};"),
             native: Some("native: telemetry"),
+            calls: Some(TELEMETRY_CALLS),
             ..plain(
                 "telemetry, tenant and duration",
                 "telemetry",
                 vec![Link::Ours(ours::telemetry_by_tenant())],
             )
         },
-        plain(
-            "telemetry, filter state",
-            "telemetry",
-            vec![Link::Ours(ours::telemetry_in_filter_state())],
-        ),
+        Scenario {
+            calls: Some(STATE_CALLS),
+            ..plain(
+                "telemetry, filter state",
+                "telemetry",
+                vec![Link::Ours(ours::telemetry_in_filter_state())],
+            )
+        },
         Scenario {
             witness: Some("http_server_requests_total.http_route=.=/checkout/{order};"),
             ..plain(
@@ -245,7 +261,14 @@ pub fn scenarios() -> Vec<Scenario> {
             floor: Some(NONE_BUT_FAULT),
             ..plain("native: canary", "weighted clusters", natives([native::fault()]))
         },
-        plain("canary, none of a hundred", "canary", vec![Link::Ours(ours::hundred_rollouts())]),
+        Scenario {
+            calls: Some(HEADERS_CALL),
+            ..plain(
+                "canary, none of a hundred",
+                "canary",
+                vec![Link::Ours(ours::hundred_rollouts())],
+            )
+        },
         full(
             "chain",
             "telemetry, authz, ratelimit, canary",

@@ -29,8 +29,8 @@ pub trait Filter: Sized + 'static {
     /// narrows a fault to a default: a configuration is compiled whole or refused whole.
     fn configure(document: &[u8], metrics: &mut Metrics) -> Result<Self, Invalid>;
 
-    /// The attributes that [`View::text`] and [`View::number`] may be asked for in `phase`. The host fetches those of one phase
-    /// together, when the first is asked for. One that is asked for without being listed is absent.
+    /// The attributes that [`View::text`] and [`View::number`] may be asked for in `phase`. The host reads each when it is asked
+    /// for, and many together when the first is. One that is asked for without being listed is absent.
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
         let _ = phase;
         Vec::new()

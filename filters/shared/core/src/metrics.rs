@@ -243,10 +243,15 @@ impl Family {
     /// last value, and a missing one the first, so that a count is never lost.
     #[must_use]
     pub fn series(&self, positions: &[usize]) -> Series {
+        self.series_at(positions.iter().copied())
+    }
+
+    /// The same, of positions that come one by one.
+    #[must_use]
+    pub fn series_at(&self, positions: impl IntoIterator<Item = usize>) -> Series {
         let mut index = 0_usize;
         let mut stride = 1_usize;
-        for (label, size) in self.sizes.iter().enumerate() {
-            let position = positions.get(label).copied().unwrap_or_default();
+        for (position, size) in positions.into_iter().zip(&*self.sizes) {
             let last = size.saturating_sub(1);
             index = index.saturating_add(position.min(last).saturating_mul(stride));
             stride = stride.saturating_mul(*size);

@@ -1,7 +1,7 @@
 //! What a filter may ask about the exchange at hand.
 
 use crate::matching::Truth;
-use crate::{Edit, Expression, HeaderMap, Headers, Phase};
+use crate::{Copies, Edit, Expression, HeaderMap, Headers, Phase};
 
 /// Reads one exchange, on first ask. The host implements it over Envoy, the fixture over a case.
 pub trait Exchange {
@@ -12,11 +12,26 @@ pub trait Exchange {
     /// The response's headers; empty in the request phase.
     fn response_headers(&self) -> &HeaderMap;
 
+    /// One of [`Exchange::request_headers`], unless it is repeated. A host that has not read them all yet may read this one
+    /// alone.
+    fn lone_request_header(&self, name: &str) -> Option<Vec<u8>> {
+        only(self.request_headers(), name)
+    }
+
     /// An attribute that the filter declared for this phase, if the proxy has it now.
     fn attribute(&self, attribute: Attribute) -> Option<Value>;
 
     /// Whether an expression that the filter stated for this phase holds of the exchange.
     fn holds(&self, expression: &Expression) -> Truth;
+}
+
+/// One header of these, unless it is repeated.
+#[must_use]
+pub fn only(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
+    match Headers::new(headers, &[]).only(name) {
+        Copies::One(value) => Some(value.to_vec()),
+        Copies::None | Copies::Many => None,
+    }
 }
 
 /// One phase of one exchange, as a filter sees it.
@@ -57,6 +72,13 @@ impl<'a> View<'a> {
     pub fn request(self) -> Headers<'a> {
         let edits = if self.phase == Phase::Request { self.edits } else { &[] };
         Headers::new(self.exchange.request_headers(), edits)
+    }
+
+    /// One header of the request as it went to the upstream, unless it is repeated; for the log phase, where there are no
+    /// edits. Whoever asks for several had better ask for [`View::request`] first.
+    #[must_use]
+    pub fn sent_header(self, name: &str) -> Option<Vec<u8>> {
+        self.exchange.lone_request_header(name)
     }
 
     /// The response's headers.

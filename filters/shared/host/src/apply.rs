@@ -43,8 +43,10 @@ pub(crate) fn effects(
 
 /// Leaves the evidence of each filter in filter state under the filter's name.
 fn publish_decisions(decisions: &[Decision]) {
-    if let [decision] = decisions {
-        return publish(decision.filter, decision.evidence().as_bytes());
+    match decisions {
+        [] => return,
+        [decision] => return publish(decision.filter, decision.evidence().as_bytes()),
+        _ => {}
     }
     let mut evidence: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for decision in decisions {

@@ -1,10 +1,19 @@
 //! What a job costs before a filter has thought about it: the host calls that it cannot be done without, and nothing else.
 //!
 //! No filter in WebAssembly that does the job can cost less in this proxy: nothing is parsed, allocated or kept for a stream,
-//! and of the callbacks only the one is exported in which the work is done. The configuration is the name of the job:
-//! `nothing`, `authz` (read the headers and the clock, publish the decision, write the user's name into a header, remove
-//! the token, count), `authz RS256` and `authz ES256` (the same, and have the proxy verify a signature), `ratelimit` (read the headers and the clock, load a cell and swap it, publish, count) or `canary` (read
-//! the headers, publish the decision and the version, write the version into a header, count both).
+//! and of the callbacks only those are exported in which the work is done: the log's with the feature `late`, for
+//! `telemetry` alone. The configuration is the name of the job:
+//!
+//! - `nothing`;
+//! - `authz`: read the headers and the clock, publish the decision, write the user's name into a header, remove the token,
+//!   count;
+//! - `authz RS256` and `authz ES256`: the same, and have the proxy verify a signature;
+//! - `ratelimit`: read the headers and the clock, load a cell and swap it, publish, count;
+//! - `canary`: read the headers, publish the decision and the version, write the version into a header, count both;
+//! - `headers`: read the headers, as who finds that nothing is to be done must;
+//! - `telemetry state`: read the headers, publish the route and what is done;
+//! - `telemetry`: the same, and at the end read the status, the flags, the duration and the tenant's header, count the
+//!   request, and record and add up how long it took.
 
 #![expect(unsafe_code, reason = "the ABI by itself: exports, foreign functions and one buffer")]
 
@@ -23,6 +32,13 @@ mod proxy {
         ) -> u32;
         pub(super) fn proxy_get_header_map_pairs(
             map: u32,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
+        #[cfg(feature = "late")]
+        pub(super) fn proxy_get_property(
+            path: *const u8,
+            path_size: usize,
             data: *mut *mut u8,
             size: *mut usize,
         ) -> u32;
@@ -62,6 +78,8 @@ mod proxy {
             id: *mut u32,
         ) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+        #[cfg(feature = "late")]
+        pub(super) fn proxy_record_metric(id: u32, value: u64) -> u32;
         pub(super) fn proxy_call_foreign_function(
             name: *const u8,
             name_size: usize,
@@ -107,11 +125,19 @@ enum Job {
     Ratelimit,
     /// To choose a version.
     Canary,
+    /// To see that there is nothing to do.
+    Headers,
+    /// To tell the route.
+    TelemetryState,
+    /// The same, and to count the request by its tenant when it ends.
+    Telemetry,
 }
 
 thread_local! {
     static JOB: Cell<Job> = const { Cell::new(Job::Nothing) };
     static COUNTER: Cell<u32> = const { Cell::new(0) };
+    #[cfg(feature = "late")]
+    static HISTOGRAM: Cell<u32> = const { Cell::new(0) };
     /// Where the proxy puts what it gives; the next thing overwrites it.
     static BUFFER: Cell<[u8; 1 << 16]> = const { Cell::new([0; 1 << 16]) };
 }
@@ -145,14 +171,23 @@ extern "C" fn proxy_on_configure(_: u32, size: usize) -> u32 {
         b"authz ES256" => Job::AuthzVerifying(ES256),
         b"ratelimit" => Job::Ratelimit,
         b"canary" => Job::Canary,
+        b"headers" => Job::Headers,
+        b"telemetry state" => Job::TelemetryState,
+        b"telemetry" => Job::Telemetry,
         b"nothing" => Job::Nothing,
         _ => return 0,
     });
-    let (name, mut id) = (b"floor_total", 0);
-    // SAFETY: a live slice, and a live variable.
-    unsafe { proxy::proxy_define_metric(0, name.as_ptr(), name.len(), &raw mut id) };
-    COUNTER.set(id);
+    COUNTER.set(define(0, b"floor_total"));
+    #[cfg(feature = "late")]
+    HISTOGRAM.set(define(2, b"floor_milliseconds"));
     1
+}
+
+fn define(kind: u32, name: &[u8]) -> u32 {
+    let mut id = 0;
+    // SAFETY: a live slice, and a live variable.
+    unsafe { proxy::proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) };
+    id
 }
 
 #[unsafe(no_mangle)]
@@ -162,6 +197,16 @@ extern "C" fn proxy_on_request_headers(_: u32, _: usize, _: u32) -> u32 {
     unsafe {
         match JOB.get() {
             Job::Nothing => return 0,
+            Job::Headers => {
+                proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
+            }
+            Job::TelemetryState | Job::Telemetry => {
+                proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
+                publish(b"http_route", b"/checkout/{order}");
+                publish(b"request_operation", b"GET /checkout/{order}");
+                // What is counted is counted at the end.
+                return 0;
+            }
             Job::Authz => {
                 look();
                 admit();
@@ -211,6 +256,33 @@ extern "C" fn proxy_on_request_headers(_: u32, _: usize, _: u32) -> u32 {
         proxy::proxy_increment_metric(COUNTER.get(), 1);
     }
     0
+}
+
+#[cfg(feature = "late")]
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_log(_: u32) {
+    if !matches!(JOB.get(), Job::Telemetry) {
+        return;
+    }
+    let paths: [&[u8]; 4] =
+        [b"response\0code", b"response\0flags", b"request\0duration", b"request\0headers\0x-user"];
+    let (mut data, mut size) = (null_mut(), 0);
+    for path in paths {
+        // SAFETY: a live slice, and live variables.
+        let status = unsafe {
+            proxy::proxy_get_property(path.as_ptr(), path.len(), &raw mut data, &raw mut size)
+        };
+        // What cannot be read is not counted, so that the bench notices.
+        if status != 0 {
+            return;
+        }
+    }
+    // SAFETY: no pointers.
+    unsafe {
+        proxy::proxy_increment_metric(COUNTER.get(), 1);
+        proxy::proxy_record_metric(HISTOGRAM.get(), 1);
+        proxy::proxy_increment_metric(COUNTER.get(), 1);
+    }
 }
 
 /// Reads the request, and the clock.
