@@ -98,7 +98,7 @@ fn one_fetch_serves_all_workers_from_the_first_request_on() {
 fn a_request_that_waited_for_keys_is_who_it_was() {
     let keys = Upstream::start("keys").unwrap();
     keys.answer(200, &set(&["rs256"]));
-    // Four attributes are asked for in one expression, which the proxy evaluates over whatever it is about.
+    // Attributes are asked for once more when the request goes on, in the callback of whatever brought the keys.
     let when = json!([
         {"key": "remote.ip", "values": ["127.0.0.0/8"]},
         {"key": "destination.ip", "values": ["127.0.0.0/8"]},

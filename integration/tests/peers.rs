@@ -45,7 +45,11 @@ fn authz(conditions: &[Value]) -> Value {
         rule["when"] = conditions.into();
     }
     let policies = json!([{"name": "cart", "rules": [rule]}]);
-    Plugin::shipped("authz", &json!({ "policies": policies })).to_filter().unwrap()
+    let tokens = json!([{
+        "issuer": "https://demo.example", "jwks": cases::JWKS, "requireCertificateBinding": true,
+    }]);
+    let document = json!({"jwtRules": tokens, "policies": policies});
+    Plugin::shipped("authz", &document).to_filter().unwrap()
 }
 
 #[test]
@@ -56,11 +60,12 @@ fn a_peer_whose_tls_ended_before_us_is_who_istio_says() {
 
 #[test]
 fn nor_does_it_matter_with_how_many_attributes_it_is_asked_for() {
-    // Four are asked for in one expression.
+    // Six are asked for in one expression: these, the peer, and the certificate that tokens are bound to.
     let known = |key: &str| json!({"key": key, "values": ["0.0.0.0/0"]});
     let conditions = [
         known("remote.ip"),
         known("destination.ip"),
+        json!({"key": "destination.port", "notValues": ["1"]}),
         json!({"key": "connection.sni", "notValues": ["elsewhere.example"]}),
     ];
     let peers = [Some(CART), Some("-"), None];

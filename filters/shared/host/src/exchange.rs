@@ -13,9 +13,9 @@ use crate::abi::{self, Map};
 use crate::cel::{Compiled, Conditions};
 use crate::wire;
 
-/// From how many attributes on one CEL expression is cheaper than single properties, if all of them are asked for. It costs
-/// as much as two of them, and three quarters as much again for each.
-const WORTH_A_BATCH: usize = 8;
+/// From how many attributes on one CEL expression costs no more than single properties, even if one of them is not asked
+/// for: it costs as much as two of them, and half as much again for each.
+const WORTH_A_BATCH: usize = 6;
 
 /// How to fetch the attributes that a filter declared for one phase, and to judge its conditions.
 #[derive(Default)]
@@ -142,6 +142,8 @@ fn property(attribute: Attribute, path: &[u8]) -> Option<Value> {
 pub(crate) struct HostExchange<'a> {
     plan: &'a Plan,
     phase: Phase,
+    /// Whether it was held: then the callback is another's, and so would be the attributes of an expression.
+    held: bool,
     request: OnceCell<HeaderMap>,
     response: OnceCell<HeaderMap>,
     attributes: RefCell<Vec<(Attribute, Option<Value>)>>,
@@ -160,6 +162,7 @@ impl<'a> HostExchange<'a> {
         Self {
             plan,
             phase,
+            held: false,
             request: OnceCell::new(),
             response: OnceCell::new(),
             attributes: RefCell::default(),
@@ -171,7 +174,7 @@ impl<'a> HostExchange<'a> {
     /// The same exchange, with what was kept of it.
     pub(crate) fn with(self, kept: Kept) -> Self {
         let request = kept.request.map(OnceCell::from).unwrap_or_default();
-        Self { request, judged: RefCell::new(kept.judged), ..self }
+        Self { held: true, request, judged: RefCell::new(kept.judged), ..self }
     }
 
     /// What is known by now.
@@ -231,7 +234,7 @@ impl Exchange for HostExchange<'_> {
     fn attribute(&self, attribute: Attribute) -> Option<Value> {
         let path = self.plan.path(attribute)?;
         let mut known = self.attributes.borrow_mut();
-        if known.is_empty() {
+        if known.is_empty() && !self.held {
             *known = self.plan.batch().unwrap_or_default();
         }
         if let Some((_, value)) = known.iter().find(|(other, _)| *other == attribute) {
