@@ -15,7 +15,7 @@ run: build ## start an Envoy with the filters and take a tour of them
 build: ## the modules and the command line, into dist/
 	@tools/build
 
-test: build unit cases wasm-test integration ## every ring of tests
+test: build unit wasm-test integration ## every ring of tests; the corpus runs natively in `unit`
 
 unit: ## the native tests, with no Envoy
 	cargo test --workspace --exclude integration $(modules:%=--exclude %)
