@@ -331,7 +331,7 @@ mod tests {
     fn a_choice_comes_with_what_it_is_compared_with() {
         let names: Vec<_> = only("canary", scenarios()).iter().map(|one| one.name).collect();
         let hundred = "canary, none of a hundred";
-        let others = [CANARY_CALLS, "canary", "native: canary", hundred];
+        let others = [CANARY_CALLS, HEADERS_CALL, "canary", "native: canary", hundred];
         assert_eq!(names, [&[NONE, NONE_BUT_FAULT, NOOP][..], &others].concat());
     }
 
