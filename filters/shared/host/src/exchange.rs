@@ -9,7 +9,7 @@ use filter_core::view::{
 };
 use filter_core::{Expression, Filter, HeaderMap, Phase};
 
-use crate::abi::{self, Map};
+use crate::abi::{self, Map, Status};
 use crate::cel::{Compiled, Conditions};
 use crate::wire;
 
@@ -223,9 +223,9 @@ impl Exchange for HostExchange<'_> {
             let path = [&b"request\0headers\0"[..], name.as_bytes()].concat();
             match abi::property(&path) {
                 // The proxy puts a comma between copies, and a value may have one of its own.
-                Ok(value) if value.contains(&b',') => {}
-                Ok(value) => return Some(value),
-                Err(_) => return None,
+                Ok(value) if !value.contains(&b',') => return Some(value),
+                Err(Status::NOT_FOUND) => return None,
+                Ok(_) | Err(_) => {}
             }
         }
         only(self.request_headers(), name)
