@@ -150,6 +150,10 @@ impl Filter for Canary {
         outcome
     }
 
+    fn heeds(&self, memo: &Memo) -> bool {
+        !memo.cookies.is_empty() || !memo.watched.is_empty()
+    }
+
     fn on_response(&self, _: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {
         let lines = std::mem::take(&mut memo.cookies);
         let append = |line| Edit::Append(HeaderName::literal("set-cookie"), line);

@@ -223,6 +223,10 @@ impl Watch {
 
 impl Notes {
     /// Keeps what is to be looked at when the request is over.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.watched.is_empty()
+    }
+
     pub(crate) fn keep(&mut self, watched: Watched, view: View<'_>) {
         if self.watched.is_empty() && view.request().is_grpc() {
             self.protocol = Protocol::Grpc;

@@ -101,6 +101,11 @@ impl Filter for RateLimit {
         outcome
     }
 
+    fn heeds(&self, memo: &Memo) -> bool {
+        let Memo { standings, evidence, charged, leases } = memo;
+        !standings.is_empty() || evidence.is_some() || !charged.is_empty() || !leases.is_empty()
+    }
+
     fn on_response(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         let mut outcome = Outcome::pass();
         for (index, receipt) in memo.charged.drain(..) {

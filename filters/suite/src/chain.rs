@@ -40,6 +40,9 @@ pub(crate) trait Chain {
         so_far: &mut Outcome,
     );
 
+    /// Whether any of them heeds what comes of the exchange, or was not asked of the request.
+    fn heeds(&self, memo: &Self::Memo) -> bool;
+
     /// Asks those that the request got to, last first.
     fn on_response(
         &self,
@@ -169,6 +172,11 @@ impl<F: Filter, C: Chain> Chain for Link<F, C> {
         }
     }
 
+    fn heeds(&self, memo: &Self::Memo) -> bool {
+        let own = |filter: &F| memo.stage == Stage::Ahead || filter.heeds(&memo.own);
+        self.filter.as_ref().is_some_and(own) || self.behind.heeds(&memo.behind)
+    }
+
     fn on_response(
         &self,
         view: View<'_>,
@@ -251,6 +259,10 @@ impl Chain for End {
     fn on_request(&self, _: View<'_>, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
 
     fn on_answer(&self, _: View<'_>, _: &Answer, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
+
+    fn heeds(&self, (): &()) -> bool {
+        false
+    }
 
     fn on_response(&self, _: View<'_>, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
 

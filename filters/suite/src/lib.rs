@@ -71,6 +71,10 @@ impl Filter for Suite {
         self.0.on_answer(*view, answer, &mut memo.0, ports)
     }
 
+    fn heeds(&self, memo: &Memo) -> bool {
+        self.0.0.heeds(&memo.0)
+    }
+
     fn on_response(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         self.0.on_response(*view, &mut memo.0, ports)
     }

@@ -64,6 +64,13 @@ pub trait Filter: Sized + 'static {
         Outcome::pass()
     }
 
+    /// Whether anything may come of asking in a later phase about an exchange of which this is kept, once its request has
+    /// been decided on. If not, the host need not ask, and forgets it.
+    fn heeds(&self, memo: &Self::Memo) -> bool {
+        let _ = memo;
+        true
+    }
+
     /// The response headers are about to be sent, be they the upstream's or a local reply's.
     fn on_response(&self, view: &View<'_>, memo: &mut Self::Memo, ports: &Ports<'_>) -> Outcome {
         let _ = (view, memo, ports);
