@@ -5,7 +5,7 @@ use std::path::Path;
 
 use authz::Authz;
 use canary::Canary;
-use filter_core::{Filter, Invalid, Metrics, Phase};
+use filter_core::{Filter, Invalid, Metrics};
 use ratelimit::RateLimit;
 use suite::Suite;
 use telemetry::Telemetry;
@@ -44,19 +44,6 @@ impl FilterName {
             Self::Ratelimit => RateLimit::NAME,
             Self::Telemetry => Telemetry::NAME,
             Self::Suite => Suite::NAME,
-        }
-    }
-}
-
-impl FilterName {
-    /// The phases after the request that the filter is asked in.
-    pub(crate) fn later(self) -> &'static [Phase] {
-        match self {
-            Self::Authz => Authz::LATER,
-            Self::Canary => Canary::LATER,
-            Self::Ratelimit => RateLimit::LATER,
-            Self::Telemetry => Telemetry::LATER,
-            Self::Suite => Suite::LATER,
         }
     }
 }

@@ -24,7 +24,6 @@ Usage:
                                 make a configuration of ratelimit out of one of Envoy's local_ratelimit
   outrigger render --bootstrap|--istio FILTER FILE [FILTER FILE]...
                                 write what a proxy must be told to show the metrics of these plugins: labels, buckets
-  outrigger trim FILTER MODULE -o FILE
                                 leave a module of ours the callbacks that its filter needs; the build does so
   outrigger package MODULE [--tag NAME:TAG] [-o FOLDER]
                                 make an image of a module; print its digest
@@ -53,7 +52,6 @@ pub(crate) enum Command {
     PreviewToken(PreviewToken),
     Import { file: PathBuf },
     Render { form: Form, sources: Vec<Source> },
-    Trim { filter: FilterName, module: PathBuf, file: PathBuf },
     Package { module: PathBuf, tag: Option<String>, folder: PathBuf },
     Push(Push),
 }
@@ -89,7 +87,6 @@ impl Command {
             [] => Err("no command".to_owned()),
             all if all.iter().any(|text| matches!(*text, "--help" | "-h")) => Ok(Self::Help),
             ["--version" | "-V"] => Ok(Self::Version),
-            ["trim", ..] => Self::trim(arguments.into_iter().skip(1)),
             ["package", ..] => Self::package(arguments.into_iter().skip(1)),
             ["push", ..] => Self::push(arguments.into_iter().skip(1)),
             ["render", ..] => Self::render(arguments.into_iter().skip(1)),
@@ -107,16 +104,6 @@ impl Command {
             ["import", ..] => Err("`import` takes `local-ratelimit` and FILE".to_owned()),
             [other, ..] => Err(format!("unknown command `{other}`")),
         }
-    }
-
-    fn trim(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
-        let options = Options::parse(arguments, &["-o"], &[])?;
-        let ([filter, module], Some(file)) = (options.operands.as_slice(), options.value("-o"))
-        else {
-            return Err("`trim` takes FILTER, MODULE and `-o FILE`".to_owned());
-        };
-        let filter = FilterName::parse(&filter.to_string_lossy())?;
-        Ok(Self::Trim { filter, module: PathBuf::from(module), file: PathBuf::from(file) })
     }
 
     fn check(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
@@ -227,16 +214,6 @@ mod tests {
     }
 
     #[test]
-    fn a_module_is_trimmed_for_its_filter() {
-        let trim = Command::Trim {
-            filter: FilterName::Authz,
-            module: PathBuf::from("a.wasm"),
-            file: PathBuf::from("b.wasm"),
-        };
-        assert_eq!(parse("trim authz a.wasm -o b.wasm"), Ok(trim));
-    }
-
-    #[test]
     fn what_is_about_rollouts_is_understood() {
         let (filter, file) = (FilterName::Canary, PathBuf::from("a"));
         let running = Some(PathBuf::from("b"));
@@ -302,9 +279,6 @@ mod tests {
             ("--verbose check authz a", "unknown option `--verbose`"),
             ("check --strict authz", "unknown option `--strict`"),
             ("check authz --strict", "unknown option `--strict`"),
-            ("trim authz a.wasm", "`trim` takes FILTER, MODULE and `-o FILE`"),
-            ("trim authz -o b.wasm", "`trim` takes FILTER, MODULE and `-o FILE`"),
-            ("trim auth a.wasm -o b.wasm", "unknown filter `auth`"),
             ("package", "`package` takes MODULE"),
             ("package a b", "`package` takes MODULE"),
             ("package a --tag", "`--tag` takes a value"),

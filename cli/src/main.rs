@@ -16,7 +16,6 @@ mod reference;
 mod registry;
 mod render;
 mod rollouts;
-mod trim;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -45,9 +44,6 @@ fn main() -> ExitCode {
             found.notes.iter().for_each(|note| drop(writeln!(io::stderr(), "note: {note}")));
             Ok(found.document)
         }),
-        Ok(Command::Trim { filter, module, file }) => trim::trim(filter, &module, &file)
-            .map(|()| String::new())
-            .map_err(|failure| failure.of("outrigger")),
         Ok(Command::Render { form, sources }) => rendered(form, &sources),
         Ok(Command::Package { module, tag, folder }) => {
             publish::package(&module, tag.as_deref(), &folder)

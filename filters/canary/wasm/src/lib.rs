@@ -1,3 +1,3 @@
 //! The canary filter as a module for Envoy.
 
-filter_host::plugin!(canary::Canary);
+filter_host::plugin!(canary::Canary, Response, Log);

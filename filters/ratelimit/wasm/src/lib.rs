@@ -1,3 +1,3 @@
 //! The ratelimit filter as a module for Envoy.
 
-filter_host::plugin!(ratelimit::RateLimit);
+filter_host::plugin!(ratelimit::RateLimit, Response, Log);

@@ -5,6 +5,7 @@
     reason = "host calls are foreign functions; every one of ours is in this file"
 )]
 
+use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
 /// A status that is not OK. Any number may come.
@@ -124,6 +125,18 @@ mod raw {
             data: *mut *mut u8,
             size: *mut usize,
         ) -> u32;
+        pub(super) fn proxy_http_call(
+            cluster: *const u8,
+            cluster_size: usize,
+            headers: *const u8,
+            headers_size: usize,
+            body: *const u8,
+            body_size: usize,
+            trailers: *const u8,
+            trailers_size: usize,
+            timeout_milliseconds: u32,
+            token: *mut u32,
+        ) -> u32;
         pub(super) fn proxy_define_metric(
             kind: u32,
             name: *const u8,
@@ -142,6 +155,25 @@ mod raw {
     }
 }
 
+#[cfg(target_os = "wasi")]
+unsafe extern "C" {
+    /// The linker's: what must run before anything else does. Where nobody calls it, every export does.
+    safe fn __wasm_call_ctors();
+}
+
+/// What comes before the first callback.
+pub(crate) fn construct() {
+    #[cfg(target_os = "wasi")]
+    __wasm_call_ctors();
+}
+
+/// Memory for what the proxy is about to give; who gets it, owns it.
+#[must_use]
+pub fn allocate(size: usize) -> *mut u8 {
+    let memory: Box<[MaybeUninit<u8>]> = Box::new_uninit_slice(size);
+    Box::into_raw(memory).cast()
+}
+
 fn checked(status: u32) -> Result<(), Status> {
     if status == 0 { Ok(()) } else { Err(Status(status)) }
 }
@@ -154,8 +186,8 @@ fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, 
     if data.is_null() {
         return if size == 0 { Ok(Vec::new()) } else { Err(Status::NONSENSE) };
     }
-    // SAFETY: the host got the memory from the SDK's `proxy_on_memory_allocate`, which leaks a boxed slice of just this
-    // size for whoever receives it, and that is us.
+    // SAFETY: the host got the memory from `allocate`, which leaks a boxed slice of just this size for whoever receives
+    // it, and that is us.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
@@ -317,6 +349,32 @@ pub(crate) fn call_foreign(name: &str, arguments: &[u8]) -> Result<Vec<u8>, Stat
             )
         }
     })
+}
+
+/// Sends a request to a cluster, without trailers. Returns the token of the call.
+pub(crate) fn http_call(
+    cluster: &str,
+    headers: &[u8],
+    body: &[u8],
+    timeout_milliseconds: u32,
+) -> Result<u32, Status> {
+    let (no_trailers, mut token) = (0_u32.to_le_bytes(), 0);
+    // SAFETY: see above.
+    checked(unsafe {
+        raw::proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            no_trailers.as_ptr(),
+            no_trailers.len(),
+            timeout_milliseconds,
+            &raw mut token,
+        )
+    })?;
+    Ok(token)
 }
 
 pub(crate) fn define_metric(kind: Metric, name: &str) -> Result<u32, Status> {

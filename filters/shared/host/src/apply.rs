@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use filter_core::{Callout, Copies, Decision, Edit, Headers, Outcome, Reply};
-use proxy_wasm::hostcalls;
 
 use crate::abi::{self, Map, Status};
 use crate::metrics::Stats;
@@ -109,9 +108,8 @@ pub(crate) fn reply(reply: &Reply) {
 /// # Errors
 /// When the proxy does not know the cluster or cannot send.
 pub(crate) fn call(callout: &Callout) -> Result<u32, Status> {
-    let headers =
-        callout.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let body = (!callout.body.is_empty()).then_some(callout.body.as_slice());
-    hostcalls::dispatch_http_call(&callout.cluster, headers, body, Vec::new(), callout.timeout)
-        .map_err(|status| Status(status as u32))
+    let headers: Vec<(&str, &[u8])> =
+        callout.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let timeout = u32::try_from(callout.timeout.as_millis()).unwrap_or(u32::MAX);
+    abi::http_call(&callout.cluster, &wire::pairs(&headers), &callout.body, timeout)
 }

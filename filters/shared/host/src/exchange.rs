@@ -1,7 +1,6 @@
 //! Reads one exchange from the proxy, each thing on first ask.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
 
 use filter_core::matching::Truth;
 use filter_core::view::{
@@ -147,14 +146,14 @@ pub(crate) struct HostExchange<'a> {
     request: OnceCell<HeaderMap>,
     response: OnceCell<HeaderMap>,
     attributes: RefCell<Vec<(Attribute, Option<Value>)>>,
-    judged: RefCell<BTreeMap<Expression, Truth>>,
+    judged: RefCell<Vec<(Expression, Truth)>>,
     unreadable: Cell<bool>,
 }
 
 /// What of an exchange outlasts a callback of the proxy's while a request is held.
 pub(crate) struct Kept {
     request: Option<HeaderMap>,
-    judged: BTreeMap<Expression, Truth>,
+    judged: Vec<(Expression, Truth)>,
 }
 
 impl<'a> HostExchange<'a> {
@@ -246,12 +245,13 @@ impl Exchange for HostExchange<'_> {
     }
 
     fn holds(&self, expression: &Expression) -> Truth {
-        let known = self.judged.borrow().get(expression).copied();
-        known.unwrap_or_else(|| {
-            let truth = self.plan.conditions.judge(expression);
-            self.judged.borrow_mut().insert(expression.clone(), truth);
-            truth
-        })
+        let mut judged = self.judged.borrow_mut();
+        if let Some((_, truth)) = judged.iter().find(|(other, _)| other == expression) {
+            return *truth;
+        }
+        let truth = self.plan.conditions.judge(expression);
+        judged.push((expression.clone(), truth));
+        truth
     }
 }
 

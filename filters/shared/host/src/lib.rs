@@ -1,42 +1,38 @@
 //! The only crate that talks to the proxy (proxy-wasm ABI 0.2.1). It reads for a [`filter_core::Filter`], asks it, and
 //! performs what it answers; no status, no bytes and no phase make it panic.
 //!
-//! In reading order: [`root`](self) configures and does the filter's chores, [`stream`](self) is one exchange and
-//! [`passage`](self) plays it, [`waiting`](self) are those that are held; [`apply`](self) is the one place where effects
-//! happen; below them `exchange` reads, `cel` has the proxy judge, `world` answers the ports, `metrics` counts; `wire` and `abi`
-//! know the bytes.
+//! In reading order: [`exports`](self) is what the proxy calls, [`module`](self) knows which plugin and which exchange a call is about;
+//! [`plugin`](self) is a filter with its configuration, [`passage`](self) plays one exchange, [`waiting`](self) are those that
+//! are held; [`apply`](self) is the one place where effects happen; below them `exchange` reads, `cel` has the proxy judge,
+//! `world` answers the ports, `metrics` counts; `wire` and `abi` know the bytes.
 //!
-//! The SDK dispatches callbacks to contexts; its own wrappers of host calls are not used, as they panic on a status
-//! that they do not expect and on headers that are not UTF-8. The one exception is `dispatch_http_call`, because the
-//! SDK must learn the token of a call to deliver its answer.
+//! The SDK, `proxy-wasm`, is not used. Its wrappers of host calls panic on a status that they do not expect and on headers
+//! that are not UTF-8, its dispatcher on a context or a call that it does not know, and a panic ends every exchange of
+//! the VM; and what it keeps of each exchange, whether or not anything comes after the request, costs more than most of
+//! what our filters do (ARCHITECTURE.md has the numbers).
 
 mod abi;
 mod answer;
 mod apply;
 mod cel;
 mod exchange;
+mod exports;
 mod logger;
+#[cfg(any(target_arch = "wasm32", test))]
+mod memory;
 mod metrics;
+mod module;
 mod passage;
-mod root;
-mod stream;
+mod plugin;
 mod waiting;
 mod wire;
 mod world;
 
 #[doc(hidden)]
-pub use proxy_wasm;
+pub use abi::allocate;
 #[doc(hidden)]
-pub use root::start;
-
-/// Makes a crate of type `cdylib` the module of one filter.
-#[macro_export]
-macro_rules! plugin {
-    ($filter:ty) => {
-        // In a block, what the SDK's macro makes is exported to the proxy but not to Rust.
-        const _: () = {
-            use $crate::proxy_wasm;
-            proxy_wasm::main! {{ $crate::start::<$filter>(); }}
-        };
-    };
-}
+pub use exports::{Action, is_asked_in, start};
+#[doc(hidden)]
+pub use filter_core::Phase;
+#[doc(hidden)]
+pub use module::Module;

@@ -4,25 +4,20 @@ use std::time::Duration;
 
 use filter_core::outcome::GrpcStatus;
 use filter_core::{Answer, Edit, Filter, Outcome, Phase, Reply, Verdict, View};
-use proxy_wasm::types::Action;
 
 use crate::abi::{self, Map};
 use crate::exchange::{HostExchange, Kept};
-use crate::root::Plugin;
+use crate::exports::Action;
+use crate::plugin::{Caller, Plugin};
 use crate::{apply, world};
 
 /// How many callouts one after the other may fail to be sent before the request is refused.
 const MAX_FAILED_CALLOUTS: u32 = 4;
 
 pub(crate) struct Passage<F: Filter> {
+    context: u32,
     memo: F::Memo,
     state: State,
-}
-
-impl<F: Filter> Default for Passage<F> {
-    fn default() -> Self {
-        Self { memo: F::Memo::default(), state: State::Passing }
-    }
 }
 
 enum State {
@@ -51,20 +46,17 @@ enum Awaited {
     News { until: Duration },
 }
 
-/// Whether another request may wait for news.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Room {
-    Left,
-    /// Too many wait already, or there never is any news.
-    None,
-}
-
 impl<F: Filter> Passage<F> {
-    pub(crate) fn on_request(&mut self, plugin: &Plugin<F>, room: Room) -> Action {
+    /// The passage of the exchange with this context.
+    pub(crate) fn new(context: u32) -> Self {
+        Self { context, memo: F::Memo::default(), state: State::Passing }
+    }
+
+    pub(crate) fn on_request(&mut self, plugin: &Plugin<F>) -> Action {
         let exchange = HostExchange::new(&plugin.request, Phase::Request);
         let view = View::new(&exchange, Phase::Request, &[]);
         let outcome = plugin.filter.on_request(&view, &mut self.memo, &world::ports());
-        self.conclude(plugin, exchange, Vec::new(), outcome, room)
+        self.conclude(plugin, exchange, Vec::new(), outcome)
     }
 
     pub(crate) fn on_response(&mut self, plugin: &Plugin<F>) {
@@ -85,6 +77,11 @@ impl<F: Filter> Passage<F> {
         let _ = apply::effects(&outcome, &plugin.stats, None);
     }
 
+    /// Whether the filter may be asked again.
+    pub(crate) fn is_heeded(&self, plugin: &Plugin<F>) -> bool {
+        plugin.filter.heeds(&self.memo)
+    }
+
     /// What to do with a body or trailers: going on would let the held headers go on as well.
     pub(crate) fn rest(&self) -> Action {
         match self.state {
@@ -103,18 +100,13 @@ impl<F: Filter> Passage<F> {
         matches!(self.state, State::Held(Held { awaited: Awaited::News { .. }, .. }))
     }
 
-    /// Whether the request waits at all.
-    pub(crate) fn is_held(&self) -> bool {
-        matches!(self.state, State::Held(_))
-    }
-
     /// Whether the request has waited for news as long as it may.
     pub(crate) fn is_due(&self, now: Duration) -> bool {
         matches!(self.state, State::Held(Held { awaited: Awaited::News { until }, .. }) if until <= now)
     }
 
     /// Asks again about a held request, and lets it go on if the filter says so.
-    pub(crate) fn go_on(&mut self, plugin: &Plugin<F>, answer: &Answer, room: Room) {
+    pub(crate) fn go_on(&mut self, plugin: &Plugin<F>, answer: &Answer) {
         let held = match std::mem::replace(&mut self.state, State::Passing) {
             State::Held(held) => held,
             other => {
@@ -125,7 +117,7 @@ impl<F: Filter> Passage<F> {
         let exchange = HostExchange::new(&plugin.request, Phase::Request).with(held.kept);
         let view = View::new(&exchange, Phase::Request, &held.edits);
         let outcome = plugin.filter.on_answer(&view, answer, &mut self.memo, &world::ports());
-        if self.conclude(plugin, exchange, held.edits, outcome, room) == Action::Continue
+        if self.conclude(plugin, exchange, held.edits, outcome) == Action::Continue
             && let Err(status) = abi::continue_request()
         {
             log::error!("{}: request not resumed: {status:?}", F::NAME);
@@ -139,7 +131,6 @@ impl<F: Filter> Passage<F> {
         exchange: HostExchange<'_>,
         mut edits: Vec<Edit>,
         mut outcome: Outcome,
-        room: Room,
     ) -> Action {
         for _ in 0..MAX_FAILED_CALLOUTS {
             if exchange.unreadable() {
@@ -153,18 +144,15 @@ impl<F: Filter> Passage<F> {
             if apply::effects(&outcome, &plugin.stats, editable).is_err() {
                 return self.fault("header_not_editable");
             }
-            edits.extend(outcome.edits);
             let awaited = match outcome.verdict {
                 Verdict::Continue => {
                     self.state = State::Passing;
                     return Action::Continue;
                 }
                 Verdict::Reply(reply) => return self.reply(&reply),
-                Verdict::Await(callout) => apply::call(&callout).ok().map(Awaited::Answer),
-                Verdict::Hold(longest) => (room == Room::Left).then(|| Awaited::News {
-                    until: world::ports().clock.monotonic().saturating_add(longest),
-                }),
+                verdict => self.awaited(plugin, verdict),
             };
+            edits.extend(outcome.edits);
             if let Some(awaited) = awaited {
                 self.state = State::Held(Held { awaited, kept: exchange.into_kept(), edits });
                 return Action::Pause;
@@ -176,6 +164,21 @@ impl<F: Filter> Passage<F> {
         self.fault("callouts_exhausted")
     }
 
+    /// What the request waits for, if it can. Cold, as are faults: what passes should not carry their code along.
+    #[cold]
+    fn awaited(&self, plugin: &Plugin<F>, verdict: Verdict) -> Option<Awaited> {
+        match verdict {
+            Verdict::Continue | Verdict::Reply(_) => None,
+            Verdict::Await(callout) => {
+                let token = plugin.call(&callout, Caller::Exchange(self.context));
+                token.ok().map(Awaited::Answer)
+            }
+            Verdict::Hold(longest) => plugin.waiting.admits(self.context).then(|| Awaited::News {
+                until: world::ports().clock.monotonic().saturating_add(longest),
+            }),
+        }
+    }
+
     fn reply(&mut self, reply: &Reply) -> Action {
         self.state = State::Replied;
         apply::reply(reply);
@@ -183,6 +186,7 @@ impl<F: Filter> Passage<F> {
     }
 
     /// Refuses a request about which no decision could be made or kept.
+    #[cold]
     pub(crate) fn fault(&mut self, reason: &str) -> Action {
         let details = format!("{}{{{reason}}}", F::NAME);
         log::error!("{details}: request refused");

@@ -10,30 +10,28 @@ pub(crate) fn header_map(bytes: Vec<u8>) -> Option<HeaderMap> {
     if bytes.is_empty() {
         return Some(HeaderMap::default());
     }
-    let count = size_at(&bytes, 0)?;
+    let count = size(bytes.first_chunk()?);
     let sizes_end = count.checked_mul(8)?.checked_add(4)?;
     // Also bounds the vector by what really came.
     if sizes_end > bytes.len() {
         return None;
     }
-    let mut fields = Vec::with_capacity(count);
+    let (sizes, _) = bytes.get(4..sizes_end)?.as_chunks::<4>().0.as_chunks::<2>();
     let mut start = sizes_end;
-    for offset in (4..sizes_end).step_by(8) {
-        let name = start..start.checked_add(size_at(&bytes, offset)?)?;
-        let begin = name.end.checked_add(1)?;
-        let value = begin..begin.checked_add(size_at(&bytes, offset.checked_add(4)?)?)?;
-        start = value.end.checked_add(1)?;
-        if start > bytes.len() {
-            return None;
-        }
-        fields.push(Field { name, value });
-    }
-    Some(HeaderMap::new(bytes, fields))
+    let field = |[of_name, of_value]: &[[u8; 4]; 2]| {
+        let name = start..start.saturating_add(size(of_name));
+        let begin = name.end.saturating_add(1);
+        let value = begin..begin.saturating_add(size(of_value));
+        start = value.end.saturating_add(1);
+        Field { name, value }
+    };
+    let fields = sizes.iter().map(field).collect();
+    // Each begins behind the one before it, so that all lie in the buffer if the last one does.
+    (start <= bytes.len()).then(|| HeaderMap::new(bytes, fields))
 }
 
-fn size_at(bytes: &[u8], offset: usize) -> Option<usize> {
-    let number = bytes.get(offset..offset.checked_add(4)?)?.first_chunk()?;
-    usize::try_from(u32::from_le_bytes(*number)).ok()
+fn size(bytes: &[u8; 4]) -> usize {
+    usize::try_from(u32::from_le_bytes(*bytes)).unwrap_or(usize::MAX)
 }
 
 /// Writes pairs as [`header_map`] reads them.

@@ -57,7 +57,7 @@ fn act(act: Act) {
     SCRIPT.with_borrow_mut(|script| script.acts.push(act));
 }
 
-/// The plugin's side of the ABI, exported by the SDK.
+/// The plugin's side of the ABI.
 mod plugin {
     unsafe extern "C" {
         pub(super) safe fn proxy_on_memory_allocate(size: usize) -> *mut u8;
@@ -220,18 +220,13 @@ mod proxy {
             assert!(offset > 0, "the proxy answers this with an error");
             answer().0
         }
-        // The SDK makes this call itself, and knows only these statuses.
         proxy_http_call(
             upstream: *const u8, upstream_size: usize, headers: *const u8, headers_size: usize, body: *const u8,
             body_size: usize, trailers: *const u8, trailers_size: usize, timeout: u32, token: *mut u32
         ) {
             use std::sync::atomic::{AtomicU32, Ordering};
             static TOKENS: AtomicU32 = AtomicU32::new(1);
-            let status = match answer().0 % 3 {
-                0 => 0,
-                1 => 2,
-                _ => 10,
-            };
+            let status = answer().0;
             if status == 0 {
                 let fresh = TOKENS.fetch_add(1, Ordering::Relaxed);
                 unsafe { *token = fresh };
@@ -239,33 +234,11 @@ mod proxy {
             }
             status
         }
-        // The SDK makes this call too, and knows only this status.
-        proxy_set_effective_context(context: u32) { 0 }
+        proxy_set_effective_context(context: u32) { answer().0 }
         proxy_set_tick_period_milliseconds(period: u32) {
             assert_ne!(period, 0, "time that never passes");
             answer().0
         }
-    }
-
-    /// Calls of the SDK's that nothing of ours makes, but that its default methods name.
-    macro_rules! unused {
-        ($($name:ident)*) => {
-            $(
-                #[unsafe(no_mangle)]
-                extern "C" fn $name() -> u32 {
-                    eprintln!("{} was called through the SDK", stringify!($name));
-                    std::process::abort()
-                }
-            )*
-        };
-    }
-
-    unused! {
-        proxy_get_log_level proxy_set_buffer_bytes proxy_set_header_map_pairs
-        proxy_get_header_map_value proxy_register_shared_queue
-        proxy_resolve_shared_queue proxy_dequeue_shared_queue proxy_enqueue_shared_queue proxy_close_stream
-        proxy_grpc_call proxy_grpc_stream proxy_grpc_send proxy_grpc_cancel proxy_grpc_close proxy_get_status
-        proxy_done proxy_get_metric
     }
 }
 
@@ -424,6 +397,8 @@ impl Filter for Curious {
     }
 }
 
+filter_host::plugin!(Curious, Response, Log);
+
 /// A header map as the proxy writes it.
 fn encoded(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     let mut out = u32::try_from(pairs.len()).unwrap().to_le_bytes().to_vec();
@@ -469,7 +444,7 @@ fn play(answers: Vec<(u32, Vec<u8>)>, configured: usize) -> Vec<Act> {
     let stream = root + 1;
 
     SCRIPT.set(Script::default());
-    filter_host::start::<Curious>();
+    filter_host::start();
     plugin::proxy_on_context_create(root, 0);
     SCRIPT.with_borrow_mut(|script| script.answers = answers);
     let _ = plugin::proxy_on_configure(root, configured);
@@ -496,7 +471,7 @@ fn play(answers: Vec<(u32, Vec<u8>)>, configured: usize) -> Vec<Act> {
             Some(token) if token > answered => {
                 answered = token;
                 let count = token as usize % 3;
-                plugin::proxy_on_http_call_response(stream, token, count, count, 0);
+                plugin::proxy_on_http_call_response(root, token, count, count, 0);
             }
             _ => {}
         }
@@ -565,4 +540,45 @@ fn a_condition_is_compiled_by_itself_and_then_as_one_that_yields_a_boolean() {
     play(vec![(0, vec![1]), (0, vec![7, 0, 0, 0])], 1);
     let compiled = SCRIPT.with_borrow(|script| script.expressions.clone());
     assert_eq!(compiled[..2], ["true", "(true\n) ? true : false"]);
+}
+
+#[test]
+fn a_context_that_nobody_made_is_refused_or_unheard() {
+    SCRIPT.set(Script { answers: vec![(0, Vec::new())], ..Script::default() });
+    let nobody = u32::MAX;
+    assert_eq!(plugin::proxy_on_request_headers(nobody, 0, true), 1);
+    let acts = SCRIPT.with_borrow(|script| script.acts.clone());
+    assert_eq!(acts, [Act::Replied { accepted: true }]);
+    assert_eq!(plugin::proxy_on_request_body(nobody, 1, true), 1, "nor does its body go on");
+    plugin::proxy_on_response_headers(nobody, 0, true);
+    plugin::proxy_on_log(nobody);
+    plugin::proxy_on_delete(nobody);
+    plugin::proxy_on_delete(nobody);
+    plugin::proxy_on_tick(nobody);
+    plugin::proxy_on_http_call_response(nobody, 1, 1, 1, 0);
+    assert!(!plugin::proxy_on_configure(nobody, 0), "there is no such plugin to configure");
+    let after = SCRIPT.with_borrow(|script| script.acts.clone());
+    assert_eq!(after, acts);
+}
+
+#[test]
+fn exchanges_may_be_made_in_one_order_and_come_in_another() {
+    let (root, streams) = (u32::MAX - 9, [u32::MAX - 8, u32::MAX - 7, u32::MAX - 6]);
+    // All of them empty: headers that add up to nothing, so that each request goes on.
+    SCRIPT.set(Script { answers: vec![(0, Vec::new())], ..Script::default() });
+    plugin::proxy_on_context_create(root, 0);
+    assert!(plugin::proxy_on_configure(root, 0));
+    for stream in streams {
+        plugin::proxy_on_context_create(stream, root);
+    }
+    let [first, second, third] = streams;
+    assert_eq!(plugin::proxy_on_request_headers(second, 0, true), 0);
+    plugin::proxy_on_delete(third);
+    assert_eq!(plugin::proxy_on_request_headers(third, 0, true), 1, "it is gone");
+    plugin::proxy_on_delete(root);
+    plugin::proxy_on_log(second);
+    assert_eq!(plugin::proxy_on_request_headers(first, 0, true), 1, "its plugin is gone");
+    for stream in streams {
+        plugin::proxy_on_delete(stream);
+    }
 }

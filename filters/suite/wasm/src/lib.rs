@@ -1,3 +1,3 @@
 //! The suite filter as a module for Envoy.
 
-filter_host::plugin!(suite::Suite);
+filter_host::plugin!(suite::Suite, Response, Log);

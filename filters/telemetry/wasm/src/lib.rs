@@ -1,3 +1,3 @@
 //! The telemetry filter as a module for Envoy.
 
-filter_host::plugin!(telemetry::Telemetry);
+filter_host::plugin!(telemetry::Telemetry, Response, Log);

@@ -42,4 +42,4 @@ impl Filter for Brittle {
     }
 }
 
-filter_host::plugin!(Brittle);
+filter_host::plugin!(Brittle, Response, Log);

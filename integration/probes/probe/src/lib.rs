@@ -301,4 +301,4 @@ impl Filter for Probe {
     }
 }
 
-filter_host::plugin!(Probe);
+filter_host::plugin!(Probe, Response, Log);
