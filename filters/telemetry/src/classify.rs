@@ -1,5 +1,7 @@
 //! What a request is, told once, when it arrives: its method, and the route that it takes.
 
+use std::borrow::Cow;
+
 use filter_core::cells::Cells;
 use filter_core::matching::path::canonical;
 use filter_core::metrics::LabelValue;
@@ -87,14 +89,15 @@ impl Classifier {
     }
 
     /// The template of the route that a request takes.
-    pub(crate) fn template(&self, taken: Taken) -> Option<String> {
+    pub(crate) fn template(&self, taken: Taken) -> Option<Cow<'_, str>> {
         match taken {
             Taken::None => None,
             Taken::Known(rank) => {
-                self.routes.ranked().get(rank).map(|route| route.template.as_str().to_owned())
+                self.routes.ranked().get(rank).map(|route| route.template.as_str().into())
             }
             Taken::Learned(place) => {
-                self.learned.as_ref()?.value(place).map(|value| value.as_str().to_owned())
+                let learned = self.learned.as_ref()?.value(place);
+                learned.map(|value| value.as_str().to_owned().into())
             }
         }
     }
@@ -106,6 +109,12 @@ impl Classifier {
         }
         let method = Methods::only(arrival.method);
         let template = self.template(arrival.taken)?;
-        Some([method.names().next().unwrap_or_default(), " ", &template].concat())
+        let verb = method.names().next().unwrap_or_default();
+        let length = verb.len().saturating_add(1).saturating_add(template.len());
+        let mut operation = String::with_capacity(length);
+        operation.push_str(verb);
+        operation.push(' ');
+        operation.push_str(&template);
+        Some(operation)
     }
 }

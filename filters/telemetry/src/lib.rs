@@ -35,6 +35,7 @@ mod usage;
 mod value;
 mod worth;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -148,6 +149,10 @@ impl Filter for Telemetry {
         outcome
     }
 
+    fn heeds(&self, _: &Memo) -> bool {
+        self.heeds_ends() || self.tracing.is_some()
+    }
+
     fn on_response(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {
         let edits = self.tracing.as_ref().zip(memo.1.as_ref());
         let edits = edits.map(|(tracing, hop)| tracing.on_response(hop, view.response()));
@@ -237,7 +242,7 @@ impl Telemetry {
         ports: &Ports<'_>,
     ) -> Option<Count> {
         let (tracing, hop) = self.tracing.as_ref().zip(hop)?;
-        let route = || self.classifier.template(arrival.taken);
+        let route = || self.classifier.template(arrival.taken).map(Cow::into_owned);
         let code = view.number(Attribute::ResponseCode);
         tracing.on_log(hop, arrival.method.as_str(), route, code, ports)
     }

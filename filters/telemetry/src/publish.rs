@@ -76,7 +76,7 @@ impl Publisher {
         }
         if self.route {
             let route = classifier.template(arrival.taken);
-            let value = route.map(String::into_bytes);
+            let value = route.map(|route| route.into_owned().into_bytes());
             published.extend(value.map(|value| Publication { name: "http_route", value }));
             let operation =
                 operation.or_else(|| classifier.operation(arrival).map(String::into_bytes));

@@ -1,13 +1,13 @@
 //! Which route a request takes: one lookup in a trie of path segments, however many routes there are.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use filter_core::matching::PathTemplate;
 use filter_core::matching::template::Segment;
 use filter_core::metrics::LabelValue;
+use rustc_hash::FxHashMap;
 
 use crate::method::{Method, Methods};
 
@@ -140,7 +140,7 @@ fn precedence(template: &PathTemplate) -> (bool, usize, Reverse<usize>, Vec<Kind
     (template.tail().is_some(), variables, Reverse(bytes), kinds)
 }
 
-type Children = HashMap<Vec<u8>, Node, BuildHasherDefault<DefaultHasher>>;
+type Children = FxHashMap<Vec<u8>, Node>;
 
 /// What may follow one segment of a template.
 #[derive(Debug, Default)]

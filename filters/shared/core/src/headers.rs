@@ -44,6 +44,12 @@ impl<'a> Headers<'a> {
         Lines { bytes: self.map.bytes(), fields: fields.iter(), edits: edits.iter(), name }
     }
 
+    /// Whether a line of one of these names may be there, or an edit be about one; if not, none is.
+    #[must_use]
+    pub fn may_hold_any(self, names: Kinds) -> bool {
+        !self.edits.is_empty() || self.map.kinds().may_share(names)
+    }
+
     /// The names that lines came under and that edits are about, each perhaps several times, and in the case that they
     /// have there. One that was removed may be among them.
     pub fn names(self) -> impl Iterator<Item = &'a [u8]> + Clone {
@@ -136,7 +142,10 @@ impl<'a> Iterator for Lines<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let (bytes, name) = (self.bytes, self.name);
-        let named = |field: &&Field| is_called(part(bytes, &field.name), name.as_bytes());
+        // By their lengths most are told apart without a look at them.
+        let named = |field: &&Field| {
+            field.name.len() == name.len() && is_called(part(bytes, &field.name), name.as_bytes())
+        };
         if let Some(field) = self.fields.find(named) {
             return Some(part(bytes, &field.value));
         }

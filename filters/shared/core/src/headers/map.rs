@@ -62,6 +62,11 @@ impl HeaderMap {
         &self.bytes
     }
 
+    /// Its names, told apart coarsely.
+    pub(super) fn kinds(&self) -> Kinds {
+        self.kinds
+    }
+
     /// The fields among which those of this name are.
     pub(super) fn among(&self, name: &[u8]) -> &[Field] {
         if self.kinds.may_hold(name) { &self.fields } else { &[] }
@@ -93,8 +98,13 @@ impl Kinds {
     /// Whether a name may be one of them; if not, it is none of them.
     #[must_use]
     pub fn may_hold(self, name: &[u8]) -> bool {
-        let one = Self::of_one(name);
-        self.lengths & one.lengths != 0 && self.ends & one.ends != 0
+        self.may_share(Self::of_one(name))
+    }
+
+    /// Whether some name may be one of both; if not, none is.
+    #[must_use]
+    pub fn may_share(self, others: Self) -> bool {
+        self.lengths & others.lengths != 0 && self.ends & others.ends != 0
     }
 
     fn of_one(name: &[u8]) -> Self {
@@ -119,9 +129,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn kinds_lose_no_name_in_whatever_case(names in prop::collection::vec("[a-zA-Z0-9:-]{0,70}", 0..9)) {
+        fn kinds_lose_no_name_in_whatever_case(
+            names in prop::collection::vec("[a-zA-Z0-9:-]{0,70}", 0..9),
+            others in prop::collection::vec("[a-zA-Z0-9:-]{0,70}", 0..9),
+        ) {
             let kinds = Kinds::of(names.iter().map(String::as_bytes));
             for name in names {
+                let among = others.iter().chain([&name]).map(String::as_bytes);
+                prop_assert!(kinds.may_share(Kinds::of(among)), "{}", name);
                 for spelt in [name.to_ascii_uppercase(), name.to_ascii_lowercase(), name] {
                     prop_assert!(kinds.may_hold(spelt.as_bytes()), "{}", spelt);
                 }
