@@ -15,6 +15,8 @@ use crate::{abi, answer, world};
 const MAX_CALLS: usize = 64;
 
 /// What a VM holds of one filter: its plugins, and the exchanges of each that something is kept of.
+///
+/// A proxy makes no callback while another one runs, but for memory, so that nothing here is asked for while it is lent.
 pub struct Module<F: Filter> {
     roots: RefCell<Vec<Root<F>>>,
     /// The contexts that were made and not asked about yet, each with its root's: in Envoy, the one that comes next.
@@ -138,12 +140,14 @@ impl<F: Filter> Module<F> {
         if !F::LATER.contains(&Phase::Log) {
             return;
         }
-        if let Some(stream) = self.streams.borrow_mut().get_mut(&context) {
-            if let Some(plugin) = &stream.plugin {
-                stream.passage.on_log(plugin);
-            }
-        } else if let Some(plugin) = self.first(context) {
-            Passage::new(context).on_log(&plugin);
+        // Nothing is asked of it any more, so that it cannot be told twice.
+        let stream = self.streams.borrow_mut().remove(&context);
+        let stream = stream.unwrap_or_else(|| Stream {
+            plugin: self.first(context),
+            passage: Passage::new(context),
+        });
+        if let Stream { plugin: Some(plugin), mut passage } = stream {
+            passage.on_log(&plugin);
         }
     }
 

@@ -577,6 +577,9 @@ fn exchanges_may_be_made_in_one_order_and_come_in_another() {
     assert_eq!(plugin::proxy_on_request_headers(third, 0, true), 1, "it is gone");
     plugin::proxy_on_delete(root);
     plugin::proxy_on_log(second);
+    let told = SCRIPT.with_borrow(|script| script.next);
+    plugin::proxy_on_log(second);
+    assert_eq!(SCRIPT.with_borrow(|script| script.next), told, "it is told once");
     assert_eq!(plugin::proxy_on_request_headers(first, 0, true), 1, "its plugin is gone");
     for stream in streams {
         plugin::proxy_on_delete(stream);
