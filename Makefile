@@ -56,7 +56,7 @@ fuzz := --manifest-path fuzz/Cargo.toml
 
 lint: layers ## formatting, clippy and the layers
 	cargo fmt --all --check && cargo fmt $(bed) --all --check && cargo fmt $(fuzz) --check
-	cargo clippy --locked --workspace --all-targets --features floor/late -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features floor/whole -- -D warnings
 	cargo clippy --locked $(bed) --target-dir target/istio-build --all-targets -- -D warnings
 	cargo clippy --locked $(fuzz) --target-dir target/fuzz --all-targets -- -D warnings
 

@@ -26,6 +26,12 @@ pub(crate) fn late_floor(job: &str) -> Plugin {
     calls("floor-late", job)
 }
 
+/// The same by hand, with the callbacks that a filter needs for it.
+pub(crate) fn by_hand(job: &str) -> Plugin {
+    let module = if job == "authz" { "floor-by-hand" } else { "floor-whole" };
+    calls(module, &format!("{job} by hand"))
+}
+
 fn calls(module: &str, job: &str) -> Plugin {
     let module = format!("target/probes/{module}.wasm");
     Plugin { module, configuration: text(job), ..Plugin::shipped("floor", &json!({})) }

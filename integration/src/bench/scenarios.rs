@@ -111,6 +111,19 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         bare(STATE_CALLS, "telemetry state"),
         Scenario {
+            witness: Some("floor_total"),
+            ..plain("by hand: authz", "by hand", vec![Link::Ours(ours::by_hand("authz"))])
+        },
+        Scenario {
+            witness: Some("floor_total"),
+            ..plain("by hand: canary", "by hand", vec![Link::Ours(ours::by_hand("canary"))])
+        },
+        plain(
+            "by hand: telemetry, filter state",
+            "by hand",
+            vec![Link::Ours(ours::by_hand("telemetry state"))],
+        ),
+        Scenario {
             witness: Some("http_server_requests_total.http_route=.=/checkout/{order};"),
             native: Some("native: telemetry"),
             ..plain("telemetry", "telemetry", vec![Link::Ours(ours::telemetry())])
@@ -330,8 +343,8 @@ mod tests {
     #[test]
     fn a_choice_comes_with_what_it_is_compared_with() {
         let names: Vec<_> = only("canary", scenarios()).iter().map(|one| one.name).collect();
-        let hundred = "canary, none of a hundred";
-        let others = [CANARY_CALLS, HEADERS_CALL, "canary", "native: canary", hundred];
+        let (by_hand, hundred) = ("by hand: canary", "canary, none of a hundred");
+        let others = [CANARY_CALLS, HEADERS_CALL, by_hand, "canary", "native: canary", hundred];
         assert_eq!(names, [&[NONE, NONE_BUT_FAULT, NOOP][..], &others].concat());
     }
 

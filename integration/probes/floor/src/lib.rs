@@ -12,13 +12,22 @@
 //! - `canary`: read the headers, publish the decision and the version, write the version into a header, count both;
 //! - `headers`: read the headers, as who finds that nothing is to be done must;
 //! - `telemetry state`: read the headers, publish the route and what is done;
-//! - `telemetry`: the same, and at the end read the status, the flags, the duration and the tenant's header, count the
+//! - `authz by hand`, `canary by hand` and `telemetry state by hand`: the same as without, but what is published is found
+//!   out, as one would for this one configuration ([`by_hand`]). They are there with the feature `by-hand`, and with it the
+//!   callbacks by which a filter knows whose exchange it is and forgets it; with `whole` also those of the response and the
+//!   log, which canary and telemetry need for what they may be configured to do.
+//! - `telemetry`: the same as `telemetry state`, and at the end read the status, the flags, the duration and the tenant's header, count the
 //!   request, and record and add up how long it took.
 
 #![expect(unsafe_code, reason = "the ABI by itself: exports, foreign functions and one buffer")]
 
 use std::cell::Cell;
+#[cfg(feature = "by-hand")]
+use std::cell::RefCell;
 use std::ptr::null_mut;
+
+#[cfg(feature = "by-hand")]
+mod by_hand;
 
 mod proxy {
     #[link(wasm_import_module = "env")]
@@ -129,6 +138,13 @@ enum Job {
     Headers,
     /// To tell the route.
     TelemetryState,
+    /// The same three, by hand.
+    #[cfg(feature = "by-hand")]
+    AuthzByHand,
+    #[cfg(feature = "by-hand")]
+    CanaryByHand,
+    #[cfg(feature = "by-hand")]
+    TelemetryStateByHand,
     /// The same, and to count the request by its tenant when it ends.
     Telemetry,
 }
@@ -138,6 +154,12 @@ thread_local! {
     static COUNTER: Cell<u32> = const { Cell::new(0) };
     #[cfg(feature = "late")]
     static HISTOGRAM: Cell<u32> = const { Cell::new(0) };
+    /// How many of a million get the second version: none, but who compiles this does not know.
+    #[cfg(feature = "by-hand")]
+    static SHARE: Cell<u32> = const { Cell::new(0) };
+    #[cfg(feature = "by-hand")]
+    static KNOWN: RefCell<[by_hand::Token; by_hand::KNOWN]> =
+        const { RefCell::new([by_hand::Token::NONE; by_hand::KNOWN]) };
     /// Where the proxy puts what it gives; the next thing overwrites it.
     static BUFFER: Cell<[u8; 1 << 16]> = const { Cell::new([0; 1 << 16]) };
 }
@@ -174,6 +196,12 @@ extern "C" fn proxy_on_configure(_: u32, size: usize) -> u32 {
         b"headers" => Job::Headers,
         b"telemetry state" => Job::TelemetryState,
         b"telemetry" => Job::Telemetry,
+        #[cfg(feature = "by-hand")]
+        b"authz by hand" => Job::AuthzByHand,
+        #[cfg(feature = "by-hand")]
+        b"canary by hand" => Job::CanaryByHand,
+        #[cfg(feature = "by-hand")]
+        b"telemetry state by hand" => Job::TelemetryStateByHand,
         b"nothing" => Job::Nothing,
         _ => return 0,
     });
@@ -206,6 +234,38 @@ extern "C" fn proxy_on_request_headers(_: u32, _: usize, _: u32) -> u32 {
                 publish(b"request_operation", b"GET /checkout/{order}");
                 // What is counted is counted at the end.
                 return 0;
+            }
+            #[cfg(feature = "by-hand")]
+            Job::TelemetryStateByHand => {
+                if let Some(operation) = by_hand::operation(headers()) {
+                    publish(b"http_route", operation.get(4..).unwrap_or_default());
+                    publish(b"request_operation", operation);
+                }
+                return 0;
+            }
+            #[cfg(feature = "by-hand")]
+            Job::CanaryByHand => {
+                let Some(variant) = by_hand::variant(headers(), SHARE.get()) else { return 0 };
+                let (header, version) =
+                    (b"x-canary-checkout", variant.get(b"checkout=".len()..).unwrap_or_default());
+                proxy::proxy_increment_metric(COUNTER.get(), 1);
+                publish(b"canary", b"bucket:checkout");
+                publish(b"canary_variant", variant);
+                proxy::proxy_replace_header_map_value(
+                    REQUEST,
+                    header.as_ptr(),
+                    header.len(),
+                    version.as_ptr(),
+                    version.len(),
+                );
+            }
+            #[cfg(feature = "by-hand")]
+            Job::AuthzByHand => {
+                if !KNOWN.with_borrow_mut(|known| by_hand::is_admitted(headers(), known)) {
+                    return 0;
+                }
+                proxy::proxy_get_current_time_nanoseconds(&raw mut now);
+                admit();
             }
             Job::Authz => {
                 look();
@@ -282,6 +342,31 @@ extern "C" fn proxy_on_log(_: u32) {
         proxy::proxy_increment_metric(COUNTER.get(), 1);
         proxy::proxy_record_metric(HISTOGRAM.get(), 1);
         proxy::proxy_increment_metric(COUNTER.get(), 1);
+    }
+}
+
+#[cfg(feature = "by-hand")]
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_context_create(_: u32, _: u32) {}
+
+#[cfg(feature = "whole")]
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(_: u32, _: usize, _: u32) -> u32 {
+    0
+}
+
+#[cfg(feature = "by-hand")]
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_delete(_: u32) {}
+
+/// The request's headers, until the proxy is asked for something else.
+#[cfg(feature = "by-hand")]
+fn headers() -> &'static [u8] {
+    let (mut data, mut size) = (null_mut(), 0);
+    // SAFETY: live variables; what came lies in the buffer, which nothing writes before it has been read.
+    unsafe {
+        proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
+        if data.is_null() { &[] } else { std::slice::from_raw_parts(data, size) }
     }
 }
 
