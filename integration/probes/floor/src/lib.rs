@@ -13,7 +13,7 @@
 //! - `headers`: read the headers, as who finds that nothing is to be done must;
 //! - `telemetry state`: read the headers, publish the route and what is done;
 //! - `authz by hand`, `canary by hand` and `telemetry state by hand`: the same as without, but what is published is found
-//!   out, as one would for this one configuration ([`by_hand`]). They are there with the feature `by-hand`, and with it the
+//!   out, as one would for this one configuration (`by_hand.rs`). They are there with the feature `by-hand`, and with it the
 //!   callbacks by which a filter knows whose exchange it is and forgets it; with `whole` also those of the response and the
 //!   log, which canary and telemetry need for what they may be configured to do.
 //! - `telemetry`: the same as `telemetry state`, and at the end read the status, the flags, the duration and the tenant's header, count the
