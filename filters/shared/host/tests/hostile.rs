@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "plays the proxy's side of the ABI")]
 #![expect(clippy::unwrap_used, reason = "this is a test")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use filter_core::cells::{Step, update};
@@ -42,6 +42,8 @@ enum Act {
 
 thread_local! {
     static SCRIPT: RefCell<Script> = RefCell::default();
+    /// Whether the filter heeds what comes of its requests. Every test has a thread of its own.
+    static HEEDS: Cell<bool> = const { Cell::new(true) };
 }
 
 fn answer() -> (u32, Vec<u8>) {
@@ -371,6 +373,10 @@ impl Filter for Curious {
         self.answer(*memo / 2 + self.ask(view, ports))
     }
 
+    fn heeds(&self, _: &u64) -> bool {
+        HEEDS.get()
+    }
+
     fn on_response(&self, view: &View<'_>, memo: &mut u64, ports: &Ports<'_>) -> Outcome {
         self.answer(*memo + self.ask(view, ports))
     }
@@ -583,5 +589,26 @@ fn exchanges_may_be_made_in_one_order_and_come_in_another() {
     assert_eq!(plugin::proxy_on_request_headers(first, 0, true), 1, "its plugin is gone");
     for stream in streams {
         plugin::proxy_on_delete(stream);
+    }
+}
+
+#[test]
+fn what_a_filter_does_not_heed_it_is_not_asked_about_again() {
+    for (root, heeds) in [(u32::MAX - 29, true), (u32::MAX - 19, false)] {
+        HEEDS.set(heeds);
+        SCRIPT.set(Script { answers: vec![(0, Vec::new())], ..Script::default() });
+        let stream = root + 1;
+        plugin::proxy_on_context_create(root, 0);
+        assert!(plugin::proxy_on_configure(root, 0));
+        plugin::proxy_on_context_create(stream, root);
+        assert_eq!(plugin::proxy_on_request_headers(stream, 0, true), 0);
+        let told = SCRIPT.with_borrow(|script| script.next);
+        plugin::proxy_on_response_headers(stream, 0, true);
+        let response = SCRIPT.with_borrow(|script| script.next);
+        plugin::proxy_on_log(stream);
+        let log = SCRIPT.with_borrow(|script| script.next);
+        assert_eq!((response > told, log > response), (heeds, heeds));
+        plugin::proxy_on_delete(stream);
+        plugin::proxy_on_delete(root);
     }
 }
