@@ -16,8 +16,8 @@
 //!   out, as one would for this one configuration (`by_hand.rs`). They are there with the feature `by-hand`, and with it the
 //!   callbacks by which a filter knows whose exchange it is and forgets it; with `whole` also those of the response and the
 //!   log, which canary and telemetry need for what they may be configured to do.
-//! - `telemetry`: the same as `telemetry state`, and at the end read the status, the flags, the duration and the tenant's header, count the
-//!   request, and record and add up how long it took.
+//! - `telemetry`: the same as `telemetry state`, and at the end read the status, the flags, the duration and the tenant's
+//!   header, count the request, and record and add up how long it took.
 
 #![expect(unsafe_code, reason = "the ABI by itself: exports, foreign functions and one buffer")]
 
