@@ -37,6 +37,12 @@ impl<'a> Headers<'a> {
 
     /// Every copy of one header, in order.
     pub fn copies(self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
+        self.lines(name)
+    }
+
+    // Inlined, it would be wherever a header is looked for, and its code in the caches as often.
+    #[inline(never)]
+    fn lines(self, name: &'a str) -> Lines<'a> {
         let own = |edit: &Edit| edit.name().as_str() == name;
         let last = self.edits.iter().rposition(|edit| own(edit) && edit.supersedes());
         let fields = if last.is_none() { self.map.among(name.as_bytes()) } else { &[] };

@@ -34,13 +34,17 @@ impl Lists {
         Self([const { Cell::new(null_mut()) }; LISTS])
     }
 
-    /// The list that blocks of this layout come from and go to, and the layout that all of that list have.
-    fn of(&self, layout: Layout) -> Option<(&Cell<*mut u8>, Layout)> {
-        let steps = layout.size().div_ceil(STEP);
-        let list = self.0.get(steps.checked_sub(1)?)?;
-        let rounded = Layout::from_size_align(steps.checked_mul(STEP)?, STEP).ok()?;
-        (layout.align() <= STEP).then_some((list, rounded))
+    /// The list that blocks of this layout come from and go to.
+    fn of(&self, layout: Layout) -> Option<&Cell<*mut u8>> {
+        let list = self.0.get(layout.size().wrapping_sub(1) / STEP)?;
+        (layout.align() <= STEP).then_some(list)
     }
+}
+
+/// The layout that all blocks of the list of this one have.
+fn rounded(layout: Layout) -> Layout {
+    let size = layout.size().next_multiple_of(STEP);
+    Layout::from_size_align(size, STEP).unwrap_or(layout)
 }
 
 // SAFETY: a block is either in use, and then in no list, or in the list of its size, and then nobody else's: `alloc` takes
@@ -50,14 +54,14 @@ unsafe impl GlobalAlloc for Lists {
     // Inlined, these would be in hundreds of places, and their code in the caches as often.
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Some((list, rounded)) = self.of(layout) else {
+        let Some(list) = self.of(layout) else {
             // SAFETY: the caller's word, passed on.
             return unsafe { System.alloc(layout) };
         };
         let block = list.get();
         if block.is_null() {
             // SAFETY: no layout of a list is empty.
-            return unsafe { System.alloc(rounded) };
+            return unsafe { System.alloc(rounded(layout)) };
         }
         // SAFETY: a free block begins with the address of the next, for which it is large and aligned enough.
         list.set(unsafe { block.cast::<*mut u8>().read() });
@@ -66,7 +70,7 @@ unsafe impl GlobalAlloc for Lists {
 
     #[inline(never)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let Some((list, _)) = self.of(layout) else {
+        let Some(list) = self.of(layout) else {
             // SAFETY: the caller's word, passed on.
             return unsafe { System.dealloc(block, layout) };
         };
@@ -82,7 +86,7 @@ unsafe impl GlobalAlloc for Lists {
         match (self.of(layout), self.of(wanted)) {
             // SAFETY: the caller's word, passed on: neither block is a list's.
             (None, None) => unsafe { System.realloc(block, layout, size) },
-            (Some((_, held)), Some((_, needed))) if held == needed => block,
+            (Some(held), Some(needed)) if std::ptr::eq(held, needed) => block,
             _ => {
                 // SAFETY: the caller's word: `size` is not zero. The blocks do not overlap, as both are in use.
                 unsafe {

@@ -142,11 +142,11 @@ impl<F: Filter> Module<F> {
         }
         // Nothing is asked of it any more, so that it cannot be told twice.
         let stream = self.streams.borrow_mut().remove(&context);
-        let stream = stream.unwrap_or_else(|| Stream {
-            plugin: self.first(context),
-            passage: Passage::new(context),
-        });
-        if let Stream { plugin: Some(plugin), mut passage } = stream {
+        let (plugin, mut passage) = match stream {
+            Some(stream) => (stream.plugin, stream.passage),
+            None => (self.first(context), Passage::new(context)),
+        };
+        if let Some(plugin) = plugin {
             passage.on_log(&plugin);
         }
     }
@@ -155,10 +155,21 @@ impl<F: Filter> Module<F> {
     pub fn on_delete(&self, context: u32) {
         // Dropped when nothing is borrowed any more.
         let stream = self.streams.borrow_mut().remove(&context);
-        if stream.is_none() {
-            self.fresh.borrow_mut().retain(|(own, _)| *own != context);
-            self.roots.borrow_mut().retain(|root| root.id != context);
+        if stream.is_none() && !self.is_passed(context) {
+            self.forget(context);
         }
+    }
+
+    /// Whether nothing is kept of a context that is no stream's: what most requests come to.
+    fn is_passed(&self, context: u32) -> bool {
+        self.fresh.borrow().is_empty() && self.roots.borrow().iter().all(|root| root.id != context)
+    }
+
+    /// Drops what is kept of a context that is no stream's.
+    #[inline(never)]
+    fn forget(&self, context: u32) {
+        self.fresh.borrow_mut().retain(|(own, _)| *own != context);
+        self.roots.borrow_mut().retain(|root| root.id != context);
     }
 
     /// The plugin of a root context, if it was configured.
@@ -169,8 +180,14 @@ impl<F: Filter> Module<F> {
     /// The plugin of a context that is asked about for the first time.
     fn first(&self, context: u32) -> Option<Rc<Plugin<F>>> {
         let mut fresh = self.fresh.borrow_mut();
-        let at = fresh.iter().rposition(|(own, _)| *own == context)?;
-        let (_, root) = fresh.swap_remove(at);
+        let last = *fresh.last()?;
+        let root = match last {
+            (own, root) if own == context => {
+                fresh.pop();
+                root
+            }
+            _ => taken(&mut fresh, context)?,
+        };
         self.plugin(root)
     }
 
@@ -207,6 +224,14 @@ impl<F: Filter> Module<F> {
             }
         }
     }
+}
+
+/// The root of a context that is not the last that was made, which is no longer among them.
+#[cold]
+#[inline(never)]
+fn taken(fresh: &mut Vec<(u32, u32)>, context: u32) -> Option<u32> {
+    let at = fresh.iter().rposition(|(own, _)| *own == context)?;
+    Some(fresh.swap_remove(at).1)
 }
 
 /// Makes the calls that follow be about this context.

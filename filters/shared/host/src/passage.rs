@@ -5,7 +5,7 @@ use std::time::Duration;
 use filter_core::outcome::GrpcStatus;
 use filter_core::{Answer, Edit, Filter, Outcome, Phase, Reply, Verdict, View};
 
-use crate::abi::{self, Map};
+use crate::abi::{self, Map, Status};
 use crate::exchange::{HostExchange, Kept};
 use crate::exports::Action;
 use crate::plugin::{Caller, Plugin};
@@ -124,8 +124,34 @@ impl<F: Filter> Passage<F> {
         }
     }
 
-    /// Carries out what the filter says of the request, and what it says where it cannot wait.
+    /// Carries out what the filter says of the request.
     fn conclude(
+        &mut self,
+        plugin: &Plugin<F>,
+        exchange: HostExchange<'_>,
+        edits: Vec<Edit>,
+        outcome: Outcome,
+    ) -> Action {
+        if exchange.unreadable() {
+            return self.fault("headers_unreadable");
+        }
+        if !matches!(outcome.verdict, Verdict::Continue) {
+            return self.detain(plugin, exchange, edits, outcome);
+        }
+        let view = View::new(&exchange, Phase::Request, &edits);
+        match carry_out(&outcome, plugin, view) {
+            Ok(()) => {
+                self.state = State::Passing;
+                Action::Continue
+            }
+            Err(_) => self.fault("header_not_editable"),
+        }
+    }
+
+    /// Carries out what the filter says of a request that is to wait or is answered here, and what it says where it cannot
+    /// wait. Apart, as what passes should not carry its code along.
+    #[inline(never)]
+    fn detain(
         &mut self,
         plugin: &Plugin<F>,
         exchange: HostExchange<'_>,
@@ -140,8 +166,7 @@ impl<F: Filter> Passage<F> {
                 exchange.judge_all();
             }
             let view = View::new(&exchange, Phase::Request, &edits);
-            let editable = (!outcome.edits.is_empty()).then(|| (Map::Request, view.request()));
-            if apply::effects(&outcome, &plugin.stats, editable).is_err() {
+            if carry_out(&outcome, plugin, view).is_err() {
                 return self.fault("header_not_editable");
             }
             let awaited = match outcome.verdict {
@@ -164,8 +189,7 @@ impl<F: Filter> Passage<F> {
         self.fault("callouts_exhausted")
     }
 
-    /// What the request waits for, if it can. Cold, as are faults: what passes should not carry their code along.
-    #[cold]
+    /// What the request waits for, if it can.
     fn awaited(&self, plugin: &Plugin<F>, verdict: Verdict) -> Option<Awaited> {
         match verdict {
             Verdict::Continue | Verdict::Reply(_) => None,
@@ -198,4 +222,17 @@ impl<F: Filter> Passage<F> {
             details,
         })
     }
+}
+
+/// Applies what an outcome says of a request besides its verdict.
+///
+/// # Errors
+/// When a header could not be edited.
+fn carry_out<F: Filter>(
+    outcome: &Outcome,
+    plugin: &Plugin<F>,
+    view: View<'_>,
+) -> Result<(), Status> {
+    let editable = (!outcome.edits.is_empty()).then(|| (Map::Request, view.request()));
+    apply::effects(outcome, &plugin.stats, editable)
 }
