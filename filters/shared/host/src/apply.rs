@@ -21,10 +21,10 @@ pub(crate) fn effects(
     editable: Option<Editable<'_>>,
 ) -> Result<(), Status> {
     for decision in &outcome.decisions {
-        stats.count(decision.count());
+        stats.count(&decision.count());
     }
     for count in &outcome.counts {
-        stats.count(*count);
+        stats.count(count);
     }
     publish_decisions(&outcome.decisions);
     for publication in &outcome.publish {
@@ -58,8 +58,15 @@ fn publish_decisions(decisions: &[Decision]) {
 
 fn publish(name: &str, value: &[u8]) {
     if let Err(status) = abi::set_property(name.as_bytes(), value) {
-        log::debug!("filter state {name} not set: {status:?}");
+        unset(name, status);
     }
+}
+
+// Apart, as all that prepares a line of the log would be run through where none is written.
+#[cold]
+#[inline(never)]
+fn unset(name: &str, status: Status) {
+    log::debug!("filter state {name} not set: {status:?}");
 }
 
 /// Makes the edits that change something: each one makes the proxy choose the route anew.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use filter_core::Count;
 use filter_core::metrics::{MetricKind, Metrics, Series};
 
-use crate::abi::{self, Metric};
+use crate::abi::{self, Metric, Status};
 
 /// The series that a filter declared, with the proxy's ids of those in use. Defining one costs the proxy far more than
 /// counting in it, and one that is never counted should not be seen.
@@ -29,10 +29,10 @@ impl Stats {
     }
 
     /// Counts, as far as the proxy lets us. A count that it refuses is lost: no request fails for it.
-    pub(crate) fn count(&self, count: Count) {
-        let (Count::Add(series, _) | Count::Record(series, _)) = count;
+    pub(crate) fn count(&self, count: &Count) {
+        let (Count::Add(series, _) | Count::Record(series, _)) = *count;
         let Some(id) = self.id(series) else { return };
-        let counted = match count {
+        let counted = match *count {
             // The proxy answers a counter's increment by zero or less with an error.
             Count::Add(_, 0) => Ok(()),
             Count::Add(_, more) => {
@@ -41,11 +41,27 @@ impl Stats {
             Count::Record(_, value) => abi::record_metric(id, value),
         };
         if let Err(status) = counted {
-            log::debug!("metric {series:?} not counted: {status:?}");
+            uncounted(series, status);
         }
     }
 
     fn id(&self, series: Series) -> Option<u32> {
+        let ids = self.ids.borrow();
+        let family = ids.get(usize::from(series.family))?;
+        match family.get(usize::try_from(series.index).ok()?) {
+            Some(Id::Defined(id)) => Some(*id),
+            Some(Id::Refused) => None,
+            Some(Id::Undefined) | None => {
+                drop(ids);
+                self.define(series)
+            }
+        }
+    }
+
+    /// Has the proxy define a series, the first time that it is counted in.
+    #[cold]
+    #[inline(never)]
+    fn define(&self, series: Series) -> Option<u32> {
         let mut ids = self.ids.borrow_mut();
         let family = ids.get_mut(usize::from(series.family))?;
         if family.is_empty() {
@@ -73,4 +89,11 @@ impl Stats {
             Id::Undefined | Id::Refused => None,
         }
     }
+}
+
+// Apart, as all that prepares a line of the log would be run through where none is written.
+#[cold]
+#[inline(never)]
+fn uncounted(series: Series, status: Status) {
+    log::debug!("metric {series:?} not counted: {status:?}");
 }

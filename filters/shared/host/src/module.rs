@@ -200,7 +200,7 @@ impl<F: Filter> Module<F> {
                 chores.extend(plugin.filter.on_fetched(errand, &Answer::Failure, &ports));
             }
         }
-        for count in chores.counts {
+        for count in &chores.counts {
             plugin.stats.count(count);
         }
         if due || chores.resume {
