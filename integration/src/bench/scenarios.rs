@@ -118,6 +118,10 @@ pub fn scenarios() -> Vec<Scenario> {
             witness: Some("floor_total"),
             ..plain("by hand: canary", "by hand", vec![Link::Ours(ours::by_hand("canary"))])
         },
+        Scenario {
+            witness: Some("floor_total_of_"),
+            ..plain("by hand: telemetry", "by hand", vec![Link::Ours(ours::by_hand("telemetry"))])
+        },
         plain(
             "by hand: telemetry, filter state",
             "by hand",

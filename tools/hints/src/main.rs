@@ -22,7 +22,7 @@ use player::Player;
 /// How often each request is sent in a row: once with all new, and then as most requests come.
 const TIMES: usize = 4;
 /// How often all of a file's requests are sent. The first time does not count, as things are made then that last.
-const PASSES: u32 = 5;
+const PASSES: u32 = 3;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

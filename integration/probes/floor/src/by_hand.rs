@@ -1,6 +1,9 @@
 //! What a job asks of a request's headers, for one configuration, by hand: nothing is allocated, and nothing can be
 //! configured but what keeps a compiler from knowing the answer.
 
+#[cfg(feature = "whole")]
+use std::cell::Cell;
+
 /// The headers of a map as the proxy writes it (`filter-host`'s `wire` tells how), which must be one.
 fn fields(map: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let word = |at: usize| {
@@ -32,6 +35,44 @@ pub(crate) fn operation(map: &[u8]) -> Option<&'static [u8]> {
     let order = path(map).strip_prefix(b"/checkout/")?;
     let is_one = !order.is_empty() && !order.contains(&b'/');
     (is_one && header(map, b":method") == Some(b"GET")).then_some(b"GET /checkout/{order}")
+}
+
+/// The tenants that are counted by their names.
+#[cfg(feature = "whole")]
+pub(crate) const TENANTS: [&[u8]; 8] =
+    [b"ada", b"ben", b"eva", b"gina", b"lena", b"otto", b"carl", b"hana"];
+
+/// The place of a tenant among them; behind them, all others have one.
+#[cfg(feature = "whole")]
+pub(crate) fn tenant(name: &[u8]) -> usize {
+    TENANTS.iter().position(|known| *known == name).unwrap_or(TENANTS.len())
+}
+
+/// The name of what is at a place.
+#[cfg(feature = "whole")]
+pub(crate) fn tenant_name(place: usize) -> &'static [u8] {
+    TENANTS.get(place).copied().unwrap_or(b"others")
+}
+
+/// How many exchanges are noted at most.
+#[cfg(feature = "whole")]
+pub(crate) const PLACES: usize = 256;
+
+/// Notes an exchange in its place.
+#[cfg(feature = "whole")]
+pub(crate) fn note(noted: &Cell<[u32; PLACES]>, context: u32) {
+    if let Some(place) = noted.as_array_of_cells().get(context as usize % PLACES) {
+        place.set(context);
+    }
+}
+
+/// Whether an exchange is noted.
+#[cfg(feature = "whole")]
+pub(crate) fn is_noted(noted: &Cell<[u32; PLACES]>, context: u32) -> bool {
+    noted
+        .as_array_of_cells()
+        .get(context as usize % PLACES)
+        .is_some_and(|place| place.get() == context)
 }
 
 /// Which version a user gets, of whom so many of a million get the second one, as it is published.

@@ -17,7 +17,8 @@
 //!   callbacks by which a filter knows whose exchange it is and forgets it; with `whole` also those of the response and the
 //!   log, which canary and telemetry need for what they may be configured to do.
 //! - `telemetry`: the same as `telemetry state`, and at the end read the status, the flags, the duration and the tenant's
-//!   header, count the request, and record and add up how long it took.
+//!   header, count the request, and record and add up how long it took;
+//! - `telemetry by hand`, with `whole`.
 
 #![expect(unsafe_code, reason = "the ABI by itself: exports, foreign functions and one buffer")]
 
@@ -147,6 +148,8 @@ enum Job {
     TelemetryStateByHand,
     /// The same, and to count the request by its tenant when it ends.
     Telemetry,
+    #[cfg(feature = "whole")]
+    TelemetryByHand,
 }
 
 thread_local! {
@@ -154,6 +157,12 @@ thread_local! {
     static COUNTER: Cell<u32> = const { Cell::new(0) };
     #[cfg(feature = "late")]
     static HISTOGRAM: Cell<u32> = const { Cell::new(0) };
+    /// A counter for each tenant, and one for all others.
+    #[cfg(feature = "whole")]
+    static TENANTS: Cell<[u32; by_hand::TENANTS.len() + 1]> = const { Cell::new([0; _]) };
+    /// The exchanges whose route is known, each where its number has its place.
+    #[cfg(feature = "whole")]
+    static ROUTED: Cell<[u32; by_hand::PLACES]> = const { Cell::new([0; _]) };
     /// How many of a million get the second version: none, but who compiles this does not know.
     #[cfg(feature = "by-hand")]
     static SHARE: Cell<u32> = const { Cell::new(0) };
@@ -202,12 +211,21 @@ extern "C" fn proxy_on_configure(_: u32, size: usize) -> u32 {
         b"canary by hand" => Job::CanaryByHand,
         #[cfg(feature = "by-hand")]
         b"telemetry state by hand" => Job::TelemetryStateByHand,
+        #[cfg(feature = "whole")]
+        b"telemetry by hand" => Job::TelemetryByHand,
         b"nothing" => Job::Nothing,
         _ => return 0,
     });
     COUNTER.set(define(0, b"floor_total"));
     #[cfg(feature = "late")]
     HISTOGRAM.set(define(2, b"floor_milliseconds"));
+    #[cfg(feature = "whole")]
+    if let Job::TelemetryByHand = JOB.get() {
+        TENANTS.set(std::array::from_fn(|tenant| {
+            define(0, &[&b"floor_total_of_"[..], by_hand::tenant_name(tenant)].concat())
+        }));
+        COUNTER.set(define(0, b"floor_milliseconds_sum"));
+    }
     1
 }
 
@@ -219,7 +237,7 @@ fn define(kind: u32, name: &[u8]) -> u32 {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_headers(_: u32, _: usize, _: u32) -> u32 {
+extern "C" fn proxy_on_request_headers(context: u32, _: usize, _: u32) -> u32 {
     let (mut data, mut size, mut version, mut now) = (null_mut(), 0, 0, 0);
     // SAFETY: the proxy reads live slices and writes live variables before it returns.
     unsafe {
@@ -240,6 +258,15 @@ extern "C" fn proxy_on_request_headers(_: u32, _: usize, _: u32) -> u32 {
                 if let Some(operation) = by_hand::operation(headers()) {
                     publish(b"http_route", operation.get(4..).unwrap_or_default());
                     publish(b"request_operation", operation);
+                }
+                return 0;
+            }
+            #[cfg(feature = "whole")]
+            Job::TelemetryByHand => {
+                if let Some(operation) = by_hand::operation(headers()) {
+                    publish(b"http_route", operation.get(4..).unwrap_or_default());
+                    publish(b"request_operation", operation);
+                    ROUTED.with(|routed| by_hand::note(routed, context));
                 }
                 return 0;
             }
@@ -320,7 +347,12 @@ extern "C" fn proxy_on_request_headers(_: u32, _: usize, _: u32) -> u32 {
 
 #[cfg(feature = "late")]
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_log(_: u32) {
+extern "C" fn proxy_on_log(context: u32) {
+    #[cfg(feature = "whole")]
+    if let Job::TelemetryByHand = JOB.get() {
+        return tell(context);
+    }
+    let _ = context;
     if !matches!(JOB.get(), Job::Telemetry) {
         return;
     }
@@ -342,6 +374,43 @@ extern "C" fn proxy_on_log(_: u32) {
         proxy::proxy_increment_metric(COUNTER.get(), 1);
         proxy::proxy_record_metric(HISTOGRAM.get(), 1);
         proxy::proxy_increment_metric(COUNTER.get(), 1);
+    }
+}
+
+/// Counts an exchange by its tenant, if it has a route and an upstream answered, and how long it took.
+#[cfg(feature = "whole")]
+fn tell(context: u32) {
+    if !ROUTED.with(|routed| by_hand::is_noted(routed, context)) {
+        return;
+    }
+    let number =
+        |path| property(path).and_then(|bytes| bytes.try_into().ok().map(i64::from_le_bytes));
+    let (code, flags) = (number(b"response\0code"), number(b"response\0flags"));
+    let (Some(200..400), Some(0), Some(nanoseconds)) = (code, flags, number(b"request\0duration"))
+    else {
+        return;
+    };
+    let tenant = by_hand::tenant(property(b"request\0headers\0x-user").unwrap_or_default());
+    let milliseconds = nanoseconds / 1_000_000;
+    // SAFETY: no pointers.
+    unsafe {
+        proxy::proxy_increment_metric(TENANTS.get().get(tenant).copied().unwrap_or_default(), 1);
+        proxy::proxy_record_metric(HISTOGRAM.get(), milliseconds.unsigned_abs());
+        if milliseconds > 0 {
+            proxy::proxy_increment_metric(COUNTER.get(), milliseconds);
+        }
+    }
+}
+
+/// What the proxy has under this path, until it is asked for something else.
+#[cfg(feature = "whole")]
+fn property(path: &[u8]) -> Option<&'static [u8]> {
+    let (mut data, mut size) = (null_mut(), 0);
+    // SAFETY: live variables and a live slice; what came lies in the buffer, which nothing writes before it has been read.
+    unsafe {
+        let status =
+            proxy::proxy_get_property(path.as_ptr(), path.len(), &raw mut data, &raw mut size);
+        (status == 0 && !data.is_null()).then(|| std::slice::from_raw_parts(data, size))
     }
 }
 
