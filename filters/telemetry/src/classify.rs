@@ -1,7 +1,5 @@
 //! What a request is, told once, when it arrives: its method, and the route that it takes.
 
-use std::borrow::Cow;
-
 use filter_core::cells::Cells;
 use filter_core::matching::path::canonical;
 use filter_core::metrics::LabelValue;
@@ -10,7 +8,7 @@ use filter_core::{Count, Headers};
 use crate::end::End;
 use crate::guess;
 use crate::learned::{Lesson, Table};
-use crate::method::{Method, Methods};
+use crate::method::Method;
 use crate::notes::{Note, Notes};
 use crate::outcome::Ending;
 use crate::route::{Route, Routes};
@@ -29,7 +27,6 @@ pub(crate) struct Classifier {
 pub(crate) struct Arrival {
     pub(crate) taken: Taken,
     pub(crate) method: Method,
-    pub(crate) grpc: bool,
     /// The template that may be learned from it.
     guess: Option<LabelValue>,
 }
@@ -38,23 +35,18 @@ impl Classifier {
     /// What the request is. A path that servers read differently takes no route.
     pub(crate) fn classify(&self, request: Headers<'_>, cells: &dyn Cells) -> Arrival {
         let method = Method::of(request.method());
-        let grpc = request.is_grpc();
-        let arrival = |taken, guess| Arrival { taken, method, grpc, guess };
+        let arrival = |taken, guess| Arrival { taken, method, guess };
         let Ok(path) = canonical(request.path()) else { return arrival(Taken::None, None) };
         if let Some(rank) = self.routes.find(&path, method) {
             return arrival(Taken::Known(rank), None);
         }
-        let guess = self.learned.as_ref().and_then(|table| Some((table, guess::template(&path)?)));
-        match guess {
-            None => arrival(Taken::None, None),
-            Some((table, template)) => match table.find(template.as_str(), cells) {
-                Some(place) => arrival(Taken::Learned(place), None),
-                None => arrival(Taken::None, Some(template)),
-            },
-        }
+        let Some(table) = &self.learned else { return arrival(Taken::None, None) };
+        let (taken, guess) = guessed(table, &path, cells);
+        arrival(taken, guess)
     }
 
     /// Learns the route of a request that ended well, and has it take that.
+    #[inline(never)]
     pub(crate) fn learn(
         &self,
         arrival: &mut Arrival,
@@ -88,33 +80,52 @@ impl Classifier {
         }
     }
 
-    /// The template of the route that a request takes.
-    pub(crate) fn template(&self, taken: Taken) -> Option<Cow<'_, str>> {
-        match taken {
+    /// What the request does, if it takes a route.
+    pub(crate) fn deed(&self, arrival: &Arrival) -> Option<Deed> {
+        match arrival.taken {
             Taken::None => None,
             Taken::Known(rank) => {
-                self.routes.ranked().get(rank).map(|route| route.template.as_str().into())
+                let route = self.routes.ranked().get(rank)?;
+                let template = route.template.as_str();
+                let operation = match &route.operation {
+                    Some(name) => name.clone(),
+                    None => operation(arrival.method, template),
+                };
+                Some(Deed { template: template.to_owned(), operation })
             }
             Taken::Learned(place) => {
-                let learned = self.learned.as_ref()?.value(place);
-                learned.map(|value| value.as_str().to_owned().into())
+                let template = self.learned.as_ref()?.value(place)?.as_str().to_owned();
+                Some(Deed { operation: operation(arrival.method, &template), template })
             }
         }
     }
+}
 
-    /// What is done: the operation's name, or METHOD TEMPLATE.
-    pub(crate) fn operation(&self, arrival: &Arrival) -> Option<String> {
-        if let Some(name) = self.route(arrival.taken).and_then(|route| route.operation.as_ref()) {
-            return Some(name.clone());
-        }
-        let method = Methods::only(arrival.method);
-        let template = self.template(arrival.taken)?;
-        let verb = method.names().next().unwrap_or_default();
-        let length = verb.len().saturating_add(1).saturating_add(template.len());
-        let mut operation = String::with_capacity(length);
-        operation.push_str(verb);
-        operation.push(' ');
-        operation.push_str(&template);
-        Some(operation)
+/// What a request does.
+pub(crate) struct Deed {
+    /// The template of its route.
+    pub(crate) template: String,
+    /// The operation's name, or METHOD TEMPLATE.
+    pub(crate) operation: String,
+}
+
+fn operation(method: Method, template: &str) -> String {
+    let verb = method.as_str();
+    let length = verb.len().saturating_add(1).saturating_add(template.len());
+    let mut operation = String::with_capacity(length);
+    operation.push_str(verb);
+    operation.push(' ');
+    operation.push_str(template);
+    operation
+}
+
+/// The learned route that a path takes, or the template that may be learned from it. Apart, as are most things that few
+/// configurations ask for: what every request runs through should not carry their code along.
+#[inline(never)]
+fn guessed(table: &Table, path: &[u8], cells: &dyn Cells) -> (Taken, Option<LabelValue>) {
+    let Some(template) = guess::template(path) else { return (Taken::None, None) };
+    match table.find(template.as_str(), cells) {
+        Some(place) => (Taken::Learned(place), None),
+        None => (Taken::None, Some(template)),
     }
 }

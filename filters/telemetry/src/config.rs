@@ -21,7 +21,7 @@ use crate::classify::Classifier;
 use crate::end::{Detail, Shown};
 use crate::learned::Table;
 use crate::meter::{Excess, MAX_HISTOGRAMS, Meter, Objectives, Wanted};
-use crate::publish::Publisher;
+use crate::publish::{self, Publisher};
 use crate::{Sinks, Telemetry};
 use chosen::{Choice, chosen};
 use grpc::RawService;
@@ -126,13 +126,13 @@ pub(crate) fn parse(document: &[u8], metrics: &mut Metrics) -> Result<Telemetry,
     let redaction = raw.redact.map(|Object(raw)| raw.compile()).transpose();
     let sinks = raw.sinks.map(NonEmpty::into_vec);
     let sinks = sinks.unwrap_or(vec![RawSink::FilterState, RawSink::Metrics]);
-    let publisher = Publisher {
+    let publisher = Publisher::new(publish::Wanted {
         route: sinks.contains(&RawSink::FilterState),
         attributes: published::attributes(raw.attributes)?,
         redaction: redaction.map_err(|invalid| invalid.under("/redact"))?,
         worth: log.map_err(|invalid| invalid.under("/log"))?,
         debug: raw.debug,
-    };
+    });
     let sinks = Sinks {
         metrics: sinks.contains(&RawSink::Metrics),
         state_at_end: sinks.contains(&RawSink::FilterStateAtEnd),
@@ -166,9 +166,16 @@ pub(crate) fn parse(document: &[u8], metrics: &mut Metrics) -> Result<Telemetry,
     })?;
     let readings = raw.otlp.map(|Object(raw)| raw.compile(&meter, metrics)).transpose();
     let readings = readings.map_err(|invalid| invalid.under("/otlp"))?;
+    let spans = tracing.as_ref().is_some_and(|tracing| tracing.exporter.is_some());
+    let heeds_ends = sinks.metrics
+        || sinks.state_at_end
+        || learned.is_some()
+        || spans
+        || readings.is_some()
+        || publisher.heeds_ends();
     let classifier = Classifier { routes, learned };
     let told = Cell::new(false);
-    Ok(Telemetry { classifier, publisher, meter, sinks, tracing, readings, told })
+    Ok(Telemetry { classifier, publisher, meter, sinks, tracing, readings, heeds_ends, told })
 }
 
 /// How many values may be learned.

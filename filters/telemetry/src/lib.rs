@@ -35,13 +35,12 @@ mod usage;
 mod value;
 mod worth;
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::time::Duration;
 
 use filter_core::{
     Answer, Attribute, Chores, Count, Errand, Filter, Invalid, Metrics, Outcome, Phase, Ports,
-    Stated, View,
+    Publication, Stated, View,
 };
 
 use classify::{Arrival, Classifier};
@@ -64,6 +63,8 @@ pub struct Telemetry {
     tracing: Option<Tracing>,
     /// What a collector is told of.
     readings: Option<Exporter<Readings>>,
+    /// Whether it matters how requests end.
+    heeds_ends: bool,
     /// Whether what is told once is told. It is told again after a new configuration, and by each worker.
     told: Cell<bool>,
 }
@@ -78,11 +79,24 @@ pub(crate) struct Sinks {
 
 /// What is kept of a request from its arrival to its end.
 #[derive(Clone, Debug, Default)]
-pub struct Memo(Option<Kept>, Option<Hop>);
+pub struct Memo(Seen, Option<Hop>);
+
+/// How much of a request was seen.
+#[derive(Clone, Debug, Default)]
+enum Seen {
+    /// Nothing: it has not arrived.
+    #[default]
+    Nothing,
+    /// That it arrived, which is all if its end does not matter.
+    Arrival,
+    /// What is wanted of it at its end.
+    Kept(Kept),
+}
 
 #[derive(Clone, Debug)]
 struct Kept {
     arrival: Arrival,
+    grpc: bool,
     /// Whether its `x-request-id` is in the sample.
     sampled: bool,
     /// Its place in a trace that is recorded, if it may be an example of others.
@@ -102,7 +116,7 @@ impl Filter for Telemetry {
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
         let mut attributes = match phase {
-            Phase::Log if self.heeds_ends() => {
+            Phase::Log if self.heeds_ends => {
                 let how = [
                     Attribute::ResponseCode,
                     Attribute::ResponseFlags,
@@ -132,25 +146,20 @@ impl Filter for Telemetry {
         let publish = self.publisher.at_arrival(*view, &self.classifier, &arrival);
         let mut outcome = Outcome { publish, ..Outcome::pass() };
         let mut place = None;
-        match &self.tracing {
-            Some(tracing) => {
-                let (traced, told, hop) = tracing.on_request(view, ports);
-                outcome.extend(traced);
-                place = told;
-                memo.1 = hop;
-            }
-            None if self.readings.is_some() => {
-                place = trace::untouched(request);
-            }
-            None => {}
+        if self.tracing.is_some() || self.readings.is_some() {
+            place = self.trace(view, &mut memo.1, &mut outcome, ports);
         }
-        let place = place.filter(|place| self.readings.is_some() && place.sampled == Some(true));
-        memo.0 = Some(Kept { arrival, sampled: self.publisher.samples(request), place });
+        memo.0 = if self.heeds_ends {
+            let (grpc, sampled) = (request.is_grpc(), self.publisher.samples(request));
+            Seen::Kept(Kept { arrival, grpc, sampled, place })
+        } else {
+            Seen::Arrival
+        };
         outcome
     }
 
     fn heeds(&self, _: &Memo) -> bool {
-        self.heeds_ends() || self.tracing.is_some()
+        self.heeds_ends || self.tracing.is_some()
     }
 
     fn on_response(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {
@@ -161,23 +170,20 @@ impl Filter for Telemetry {
 
     fn on_log(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         let mut outcome = Outcome::pass();
-        let kept = memo.0.take();
-        if kept.is_some() && !self.heeds_ends() {
-            return outcome;
-        }
-        let (mut arrival, sampled, place) = match kept {
-            Some(kept) => (kept.arrival, kept.sampled, kept.place),
-            None => {
-                let request = view.request();
-                let arrival = self.classifier.classify(request, ports.cells);
-                outcome.publish = self.publisher.at_arrival(*view, &self.classifier, &arrival);
-                (arrival, self.publisher.samples(request), None)
+        let kept = match std::mem::take(&mut memo.0) {
+            Seen::Kept(kept) => kept,
+            Seen::Arrival => return outcome,
+            Seen::Nothing => {
+                let (kept, published) = self.late_arrival(*view, ports);
+                outcome.publish = published;
+                kept
             }
         };
+        let Kept { mut arrival, grpc, sampled, place } = kept;
         let route = self.classifier.route(arrival.taken);
         let (expected, threshold) =
             route.map_or((&[][..], None), |route| (&route.expected, route.threshold));
-        let end = End::of(*view, arrival.grpc, expected);
+        let end = End::of(*view, grpc, expected);
         let counts = &mut outcome.counts;
         self.classifier.learn(&mut arrival, end, ports.cells, &self.meter.notes, counts);
         let labels = self.meter.label(*view, end, ports, counts);
@@ -196,12 +202,16 @@ impl Filter for Telemetry {
                 self.meter.tally(counts, ports);
             }
         }
-        let ended = publish::Ended { end, took: duration(*view), threshold, sampled };
-        outcome.publish.extend(self.publisher.at_end(*view, ended));
+        if self.publisher.heeds_ends() {
+            let ended = publish::Ended { end, took: duration(*view), threshold, sampled };
+            outcome.publish.extend(self.publisher.at_end(*view, ended));
+        }
         if self.sinks.state_at_end {
             outcome.publish.extend(publish::end(end, &self.meter.labels, &labels));
         }
-        outcome.counts.extend(self.span(*view, memo.1.as_ref(), &arrival, ports));
+        if let (Some(tracing), Some(hop)) = (&self.tracing, &memo.1) {
+            outcome.counts.extend(self.span(*view, tracing, hop, &arrival, ports));
+        }
         outcome
     }
 
@@ -233,28 +243,50 @@ impl Telemetry {
         self.tracing.as_ref()?.exporter.as_ref()
     }
 
-    /// Ends this hop's span, if it has one.
+    /// Looks after the trace that the request is part of. Its place there, if it may be an example of others.
+    #[inline(never)]
+    fn trace(
+        &self,
+        view: &View<'_>,
+        hop: &mut Option<Hop>,
+        outcome: &mut Outcome,
+        ports: &Ports<'_>,
+    ) -> Option<Context> {
+        let place = match &self.tracing {
+            Some(tracing) => {
+                let (traced, place, own) = tracing.on_request(view, ports);
+                outcome.extend(traced);
+                *hop = own;
+                place
+            }
+            None => trace::untouched(view.request()),
+        };
+        place.filter(|place| self.readings.is_some() && place.sampled == Some(true))
+    }
+
+    /// What a request was that is seen for the first time as it ends.
+    #[inline(never)]
+    fn late_arrival(&self, view: View<'_>, ports: &Ports<'_>) -> (Kept, Vec<Publication>) {
+        let request = view.request();
+        let arrival = self.classifier.classify(request, ports.cells);
+        let published = self.publisher.at_arrival(view, &self.classifier, &arrival);
+        let (grpc, sampled) = (request.is_grpc(), self.publisher.samples(request));
+        (Kept { arrival, grpc, sampled, place: None }, published)
+    }
+
+    /// Ends this hop's span.
+    #[inline(never)]
     fn span(
         &self,
         view: View<'_>,
-        hop: Option<&Hop>,
+        tracing: &Tracing,
+        hop: &Hop,
         arrival: &Arrival,
         ports: &Ports<'_>,
     ) -> Option<Count> {
-        let (tracing, hop) = self.tracing.as_ref().zip(hop)?;
-        let route = || self.classifier.template(arrival.taken).map(Cow::into_owned);
+        let route = || self.classifier.deed(arrival).map(|deed| deed.template);
         let code = view.number(Attribute::ResponseCode);
         tracing.on_log(hop, arrival.method.as_str(), route, code, ports)
-    }
-
-    /// Whether it matters how requests end.
-    fn heeds_ends(&self) -> bool {
-        self.sinks.metrics
-            || self.sinks.state_at_end
-            || self.classifier.learned.is_some()
-            || self.spans().is_some()
-            || self.readings.is_some()
-            || self.publisher.heeds_ends()
     }
 }
 

@@ -20,7 +20,9 @@ impl Method {
 
     /// The method that was sent as `name`.
     pub(crate) fn of(name: &[u8]) -> Self {
-        Self::known(name).unwrap_or(Self::OTHER)
+        // Whoever sends the name of that one means it too.
+        let known = NAMES.iter().zip(0..).find(|(known, _)| known.as_bytes() == name);
+        known.map_or(Self::OTHER, |(_, index)| Self(index))
     }
 
     /// The method that a document writes in lower case, as OpenAPI does.
@@ -35,10 +37,8 @@ impl Method {
     }
 
     fn known(name: &[u8]) -> Option<Self> {
-        (0_u8..)
-            .zip(NAMES)
-            .find(|(index, known)| *index != Self::OTHER.0 && known.as_bytes() == name)
-            .map(|(index, _)| Self(index))
+        let method = Self::of(name);
+        (method != Self::OTHER).then_some(method)
     }
 }
 

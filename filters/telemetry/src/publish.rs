@@ -5,7 +5,7 @@ use std::time::Duration;
 use filter_core::{Attribute as Asked, Headers, Publication, Stated, View};
 
 use crate::attribute::{Attribute, When};
-use crate::classify::{Arrival, Classifier};
+use crate::classify::{Arrival, Classifier, Deed};
 use crate::end::End;
 use crate::label::Label;
 use crate::redact::Redaction;
@@ -35,8 +35,18 @@ pub(crate) const TAKEN: [&str; 19] = [
 ];
 
 /// What is published.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Publisher {
+    wanted: Wanted,
+    /// Whether anything but the route and the operation is wanted when requests arrive.
+    more: bool,
+    /// Whether anything is when they end.
+    late: bool,
+}
+
+/// What is to be published.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
     /// `http_route` and `request_operation`, unless the configuration wants metrics alone.
     pub(crate) route: bool,
     pub(crate) attributes: Vec<Attribute>,
@@ -57,6 +67,14 @@ pub(crate) struct Ended {
 }
 
 impl Publisher {
+    /// Publishes this.
+    pub(crate) fn new(wanted: Wanted) -> Self {
+        let any = |when| wanted.attributes.iter().any(|attribute| attribute.when == when);
+        let more = any(When::Arrived) || wanted.redaction.is_some();
+        let late = any(When::Ended) || wanted.worth.is_some() || wanted.debug;
+        Self { wanted, more, late }
+    }
+
     /// What can be said when a request arrives.
     pub(crate) fn at_arrival(
         &self,
@@ -64,8 +82,25 @@ impl Publisher {
         classifier: &Classifier,
         arrival: &Arrival,
     ) -> Vec<Publication> {
+        let deed = if self.wanted.route { classifier.deed(arrival) } else { None };
+        if self.more {
+            return self.with_more(view, deed);
+        }
+        deed.map_or_else(Vec::new, |deed| {
+            let (template, operation) = (deed.template.into_bytes(), deed.operation.into_bytes());
+            vec![
+                Publication { name: "http_route", value: template },
+                Publication { name: "request_operation", value: operation },
+            ]
+        })
+    }
+
+    /// The same, among what else is wanted: an attribute may name the operation.
+    #[inline(never)]
+    fn with_more(&self, view: View<'_>, deed: Option<Deed>) -> Vec<Publication> {
+        let Wanted { route, attributes, redaction, .. } = &self.wanted;
         let mut published = Vec::new();
-        let early = self.attributes.iter().filter(|attribute| attribute.when == When::Arrived);
+        let early = attributes.iter().filter(|attribute| attribute.when == When::Arrived);
         let mut operation = None;
         for attribute in early {
             let publication = attribute.publication(view);
@@ -74,30 +109,30 @@ impl Publisher {
             }
             published.extend(publication);
         }
-        if self.route {
-            let route = classifier.template(arrival.taken);
-            let value = route.map(|route| route.into_owned().into_bytes());
+        if *route {
+            let (template, own) = deed.map(|deed| (deed.template, deed.operation)).unzip();
+            let value = template.map(String::into_bytes);
             published.extend(value.map(|value| Publication { name: "http_route", value }));
-            let operation =
-                operation.or_else(|| classifier.operation(arrival).map(String::into_bytes));
-            let value = operation.into_iter();
+            let value = operation.or(own.map(String::into_bytes));
             published.extend(value.map(|value| Publication { name: "request_operation", value }));
         }
-        if let Some(redaction) = &self.redaction {
+        if let Some(redaction) = redaction {
             published.extend(redaction.of(view.request()));
         }
         published
     }
 
     /// What can be said when it ends.
+    #[inline(never)]
     pub(crate) fn at_end(&self, view: View<'_>, ended: Ended) -> Vec<Publication> {
-        let late = self.attributes.iter().filter(|attribute| attribute.when == When::Ended);
+        let Wanted { attributes, worth, debug, .. } = &self.wanted;
+        let late = attributes.iter().filter(|attribute| attribute.when == When::Ended);
         let mut published: Vec<Publication> =
             late.filter_map(|attribute| attribute.publication(view)).collect();
         let Ended { end, took, threshold, sampled } = ended;
-        let worth = self.worth.and_then(|worth| worth.of(end, took, threshold, sampled));
+        let worth = worth.and_then(|worth| worth.of(end, took, threshold, sampled));
         published.extend(worth.map(|why| text("log", why)));
-        if self.debug {
+        if *debug {
             let took = took.map_or_else(String::new, |took| took.as_micros().to_string());
             let details = view.text(Asked::ResponseCodeDetails).unwrap_or_default();
             let told = format!(
@@ -113,36 +148,36 @@ impl Publisher {
 
     /// Whether a request is in the sample of those worth a line.
     pub(crate) fn samples(&self, request: Headers<'_>) -> bool {
-        self.worth.is_some_and(|worth| worth.sample > 0 && worth.samples(request))
+        self.wanted.worth.is_some_and(|worth| worth.sample > 0 && worth.samples(request))
     }
 
     /// Whether it matters how requests end.
     pub(crate) fn heeds_ends(&self) -> bool {
-        self.worth.is_some()
-            || self.debug
-            || self.attributes.iter().any(|attribute| attribute.when == When::Ended)
+        self.late
     }
 
     /// The attributes that it needs when a request ends, besides those that tell how it did.
     pub(crate) fn attributes(&self) -> Vec<Asked> {
-        let took = self.worth.is_some() || self.debug;
-        let took = took.then_some(Asked::RequestDuration);
-        took.into_iter().chain(self.debug.then_some(Asked::ResponseCodeDetails)).collect()
+        let Wanted { worth, debug, .. } = &self.wanted;
+        let took = (worth.is_some() || *debug).then_some(Asked::RequestDuration);
+        took.into_iter().chain(debug.then_some(Asked::ResponseCodeDetails)).collect()
     }
 
     /// The conditions that are judged when requests arrive.
     pub(crate) fn expressions(&self) -> Vec<Stated> {
-        let early = self.attributes.iter().filter(|attribute| attribute.when == When::Arrived);
+        let all = self.wanted.attributes.iter();
+        let early = all.filter(|attribute| attribute.when == When::Arrived);
         early.flat_map(Attribute::conditions).cloned().collect()
     }
 
     /// The conditions that are judged when they end: all, as some never arrive.
     pub(crate) fn late_expressions(&self) -> Vec<Stated> {
-        self.attributes.iter().flat_map(Attribute::conditions).cloned().collect()
+        self.wanted.attributes.iter().flat_map(Attribute::conditions).cloned().collect()
     }
 }
 
 /// How a request ended, and where it belongs by each label, in filter state.
+#[inline(never)]
 pub(crate) fn end(end: End, labels: &[Label], places: &[usize]) -> Vec<Publication> {
     let outcome = text("request_outcome", end.outcome.as_str());
     let error = end.error.map(|error| text("error_type", error));

@@ -80,6 +80,7 @@ impl Routes {
                 kept.push((position, route));
             }
         }
+        root.settle();
         Ok(Self { ranked: kept.into_iter().map(|(_, route)| route).collect(), root })
     }
 
@@ -142,11 +143,16 @@ fn precedence(template: &PathTemplate) -> (bool, usize, Reverse<usize>, Vec<Kind
 
 type Children = FxHashMap<Vec<u8>, Node>;
 
+/// So many siblings at most are gone by one after the other: most are told apart by their lengths, and a hash is more code.
+const FEW: usize = 8;
+
 /// What may follow one segment of a template.
 #[derive(Debug, Default)]
 struct Node {
-    /// One step finds the child of a segment, however many there are. The hash is the same in every run, but what is in
-    /// the map is the configuration's, so that no client can make it slow.
+    /// The literal segments, once all are known and if they are few.
+    few: Vec<(Vec<u8>, Node)>,
+    /// Those that are not few. One step finds the child of a segment, however many there are. The hash is the same in
+    /// every run, but what is in the map is the configuration's, so that no client can make it slow.
     literals: Children,
     /// Segments that are variable in part, by how many bytes stand before the variable and behind it; then by those bytes.
     parts: BTreeMap<(usize, usize), Children>,
@@ -192,6 +198,27 @@ impl Node {
             Segment::One => self.one.get_or_insert_with(|| Box::new(Self::new(rank))),
         }
     }
+
+    /// Makes ready for lookups: there is no more to come.
+    fn settle(&mut self) {
+        let parts = self.parts.values_mut().flat_map(Children::values_mut);
+        let variable = self.one.iter_mut().chain(&mut self.rest).map(Box::as_mut);
+        self.literals.values_mut().chain(parts).chain(variable).for_each(Self::settle);
+        if self.literals.len() <= FEW {
+            self.few = std::mem::take(&mut self.literals).into_iter().collect();
+        }
+    }
+
+    /// What follows this literal segment.
+    fn literal(&self, segment: &[u8]) -> Option<&Self> {
+        let of_few = self.few.iter().find(|(literal, _)| literal == segment).map(|(_, next)| next);
+        of_few.or_else(|| self.of_many(segment))
+    }
+
+    #[inline(never)]
+    fn of_many(&self, segment: &[u8]) -> Option<&Self> {
+        self.literals.get(segment)
+    }
 }
 
 /// From which end segments are taken.
@@ -225,21 +252,28 @@ impl Lookup<'_> {
             return;
         };
         let (segment, beyond) = cut(left, side);
-        if let Some(next) = node.literals.get(segment) {
+        if let Some(next) = node.literal(segment) {
             self.walk(next, beyond, side);
         }
-        for ((before, after), children) in &node.parts {
-            self.steps = self.steps.saturating_add(1);
-            let next = around(segment, *before, *after).and_then(|key| children.get(&key));
-            if let Some(next) = next {
-                self.walk(next, beyond, side);
-            }
+        if !node.parts.is_empty() {
+            self.walk_parts(node, segment, beyond, side);
         }
         if let (Some(next), false) = (&node.one, segment.is_empty()) {
             self.walk(next, beyond, side);
         }
         if let Some(next) = &node.rest {
             self.walk(next, Some(left), Side::Back);
+        }
+    }
+
+    #[inline(never)]
+    fn walk_parts(&mut self, node: &Node, segment: &[u8], beyond: Option<&[u8]>, side: Side) {
+        for ((before, after), children) in &node.parts {
+            self.steps = self.steps.saturating_add(1);
+            let next = around(segment, *before, *after).and_then(|key| children.get(&key));
+            if let Some(next) = next {
+                self.walk(next, beyond, side);
+            }
         }
     }
 

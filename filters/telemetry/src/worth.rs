@@ -24,6 +24,7 @@ pub(crate) const MILLION: u32 = 1_000_000;
 impl Worth {
     /// Whether the request is in the sample, by its `x-request-id` alone, so that all proxies on its way say the same. One
     /// without an id is not.
+    #[inline(never)]
     pub(crate) fn samples(&self, request: Headers<'_>) -> bool {
         let Copies::One(id) = request.only("x-request-id") else { return false };
         let mut hasher = SipHasher13::new();
