@@ -15,7 +15,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::learned::Lesson;
 use crate::notes::{Note, Notes};
-use crate::series::Place;
+use crate::series::{Place, Rows};
 
 /// How often an entry is tried to be made while others make theirs.
 const ATTEMPTS: u32 = 8;
@@ -156,49 +156,51 @@ impl Counted {
         }
     }
 
-    /// The series of a place, and of the rows of what else there is.
+    /// The series of these rows, as far as it is told by them.
     pub(crate) fn series(
         &self,
-        place: Place,
-        others: impl IntoIterator<Item = usize>,
+        rows: &Rows,
         cells: &dyn Cells,
         notes: &Notes,
         counts: &mut Vec<Count>,
     ) -> Series {
-        match (&self.series, place) {
-            (Kind::Product(_, Some(family)), Place::Learned(route, method)) => {
-                family.series_at([route, method].into_iter().chain(others))
+        match (&self.series, rows.place()) {
+            (Kind::Product(family, _), Place::Known(_))
+            | (Kind::Product(_, Some(family)), Place::Learned(..)) => family.series(rows.all()),
+            // Nothing is learned that there is no family for.
+            (Kind::Product(family, None), Place::Learned(_, row)) => {
+                family.series_at([row].into_iter().chain(rows.others().iter().copied()))
             }
-            (Kind::Product(family, _), Place::Known(row) | Place::Learned(_, row)) => {
-                family.series_at([row].into_iter().chain(others))
-            }
-            (Kind::Admitted(admission), place) => {
-                let (sides, first, from) = match place {
-                    Place::Known(row) => (&admission.known, vec![row], 0),
-                    Place::Learned(route, method) => {
-                        (&admission.learned, vec![route, method], size(&admission.known))
-                    }
-                };
-                let rows: Vec<usize> = first.into_iter().chain(others).collect();
-                // What stands for others may be counted in by itself. It needs no place.
-                if sides.iter().zip(&rows).all(|(side, row)| side.stands_for_itself(*row)) {
-                    return admission.family.series(&[rest(sides, &rows)]);
-                }
-                let note = match admission.admit(from.saturating_add(number(sides, &rows)), cells) {
-                    Lesson::Known(place) | Lesson::New(place) => {
-                        return admission.at(place, sides, &rows);
-                    }
-                    Lesson::Full => Note::Overflow,
-                    Lesson::Lost => Note::Lost,
-                };
-                counts.extend(notes.count(self.name, note));
-                admission.family.series(&[rest(sides, &rows)])
+            (Kind::Admitted(admission), _) => {
+                let (series, note) = admission.series(rows, cells);
+                counts.extend(note.and_then(|note| notes.count(self.name, note)));
+                series
             }
         }
     }
 }
 
 impl Admission {
+    /// The series of these rows, and what is to be noted if they are not admitted.
+    #[inline(never)]
+    fn series(&self, rows: &Rows, cells: &dyn Cells) -> (Series, Option<Note>) {
+        let (sides, from) = match rows.place() {
+            Place::Known(_) => (&self.known, 0),
+            Place::Learned(..) => (&self.learned, size(&self.known)),
+        };
+        let rows = rows.all();
+        let rest = || self.family.series(&[rest(sides, rows)]);
+        // What stands for others may be counted in by itself. It needs no place.
+        if sides.iter().zip(rows).all(|(side, row)| side.stands_for_itself(*row)) {
+            return (rest(), None);
+        }
+        match self.admit(from.saturating_add(number(sides, rows)), cells) {
+            Lesson::Known(place) | Lesson::New(place) => (self.at(place, sides, rows), None),
+            Lesson::Full => (rest(), Some(Note::Overflow)),
+            Lesson::Lost => (rest(), Some(Note::Lost)),
+        }
+    }
+
     /// The series at a place that was admitted.
     fn at(&self, place: usize, sides: &[Side], rows: &[usize]) -> Series {
         if self.places.values(place).is_none() {

@@ -46,7 +46,6 @@ impl Classifier {
     }
 
     /// Learns the route of a request that ended well, and has it take that.
-    #[inline(never)]
     pub(crate) fn learn(
         &self,
         arrival: &mut Arrival,
@@ -57,18 +56,10 @@ impl Classifier {
     ) {
         let (Some(table), Some(guess)) = (&self.learned, arrival.guess.take()) else { return };
         // Whoever looks for pages that there are not shall not fill the table with them.
-        if end.outcome != Ending::Ok {
-            return;
-        }
-        let mut note = |note| counts.extend(notes.count("http_route", note));
-        match table.learn(&guess, cells) {
-            Lesson::Known(place) => arrival.taken = Taken::Learned(place),
-            Lesson::New(place) => {
-                arrival.taken = Taken::Learned(place);
-                note(Note::Learned);
-            }
-            Lesson::Full => note(Note::Overflow),
-            Lesson::Lost => note(Note::Lost),
+        if end.outcome == Ending::Ok {
+            let (taken, note) = taught(table, &guess, cells);
+            arrival.taken = taken;
+            counts.extend(note.and_then(|note| notes.count("http_route", note)));
         }
     }
 
@@ -117,6 +108,17 @@ fn operation(method: Method, template: &str) -> String {
     operation.push(' ');
     operation.push_str(template);
     operation
+}
+
+/// The route that a template is from now on, and what is to be noted of that.
+#[inline(never)]
+fn taught(table: &Table, template: &LabelValue, cells: &dyn Cells) -> (Taken, Option<Note>) {
+    match table.learn(template, cells) {
+        Lesson::Known(place) => (Taken::Learned(place), None),
+        Lesson::New(place) => (Taken::Learned(place), Some(Note::Learned)),
+        Lesson::Full => (Taken::None, Some(Note::Overflow)),
+        Lesson::Lost => (Taken::None, Some(Note::Lost)),
+    }
 }
 
 /// The learned route that a path takes, or the template that may be learned from it. Apart, as are most things that few

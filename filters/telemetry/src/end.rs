@@ -42,7 +42,8 @@ impl End {
             };
         }
         let outcome = match code {
-            Some(code) if expected.contains(&code) => Ending::Ok,
+            // Most routes expect nothing, and need no search of it.
+            Some(code) if !expected.is_empty() && expected.contains(&code) => Ending::Ok,
             Some(code) => Ending::of_http(code.into()),
             None => Ending::Unknown,
         };
@@ -59,7 +60,7 @@ impl End {
 }
 
 /// Which labels tell how requests end, besides `outcome`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Detail {
     /// `http_response_status_class`, if anything.
     pub(crate) class: Option<Shown>,
@@ -71,6 +72,13 @@ pub(crate) struct Detail {
     pub(crate) expected: Option<Shown>,
 }
 
+impl Detail {
+    /// Whether an end is its outcome and nothing else.
+    fn is_bare(&self) -> bool {
+        self.class.is_none() && self.codes.is_none() && self.error.is_none()
+    }
+}
+
 /// Something is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shown;
@@ -80,6 +88,8 @@ pub(crate) struct Shown;
 pub(crate) struct Ends {
     detail: Detail,
     rows: BTreeMap<Row, usize>,
+    /// Where the rows are that tell an outcome and nothing else, by its position.
+    bare: Vec<usize>,
 }
 
 /// What is shown of an end: outcome, class, status and error, in so far as there are labels for them.
@@ -95,7 +105,7 @@ const CLASSES: [&str; 6] = ["", "1xx", "2xx", "3xx", "4xx", "5xx"];
 impl Ends {
     /// All ends that this much is shown of.
     pub(crate) fn new(detail: Detail) -> Self {
-        let mut ends = Self { detail, rows: BTreeMap::new() };
+        let mut ends = Self { detail, rows: BTreeMap::new(), bare: Vec::new() };
         let mut rows: Vec<Row> = Vec::new();
         for end in ends.possible() {
             let row = ends.row(end);
@@ -104,6 +114,9 @@ impl Ends {
             }
         }
         ends.rows = rows.into_iter().enumerate().map(|(index, row)| (row, index)).collect();
+        let bare = |outcome| ends.row(End { outcome, code: None, error: None });
+        let bare = Ending::ALL.map(|outcome| ends.rows.get(&bare(outcome)).copied());
+        ends.bare = bare.into_iter().map(Option::unwrap_or_default).collect();
         ends
     }
 
@@ -112,12 +125,22 @@ impl Ends {
         self.detail.error.is_some()
     }
 
+    /// How much is shown of ends.
+    pub(crate) fn detail(&self) -> &Detail {
+        &self.detail
+    }
+
     /// Where an end's row is.
     pub(crate) fn position(&self, end: End) -> usize {
-        let bare = End { code: None, error: None, ..end };
+        let found = if self.detail.is_bare() { None } else { self.detailed(end) };
         // What cannot be is counted by its outcome, or else as what nobody can tell.
-        let found = self.rows.get(&self.row(end)).or_else(|| self.rows.get(&self.row(bare)));
-        found.copied().unwrap_or_default()
+        let bare = || self.bare.get(end.outcome.position()).copied();
+        found.or_else(bare).unwrap_or_default()
+    }
+
+    #[inline(never)]
+    fn detailed(&self, end: End) -> Option<usize> {
+        self.rows.get(&self.row(end)).copied()
     }
 
     /// The labels and their rows, of which the outcome always stays.

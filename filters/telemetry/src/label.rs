@@ -114,12 +114,7 @@ impl Label {
         let Some(sent) = self.source.read(view, end) else { return UNKNOWN };
         match &self.bound {
             Bound::Allowed(_, places) => places.get(&sent).copied().unwrap_or(OTHER),
-            Bound::Groups(groups) => {
-                let mut hasher = SipHasher13::new();
-                hasher.write(&sent);
-                let group = hasher.finish().checked_rem(*groups).unwrap_or_default();
-                usize::try_from(group).unwrap_or_default().saturating_add(FIRST)
-            }
+            Bound::Groups(groups) => group(&sent, *groups),
             Bound::Learned(table) => {
                 let Some(clean) = Clean::of(&sent) else { return UNKNOWN };
                 let mut note = |note| counts.extend(notes.count(self.name, note));
@@ -127,26 +122,34 @@ impl Label {
                     note(Note::Sanitised);
                 }
                 let place = if end.outcome == Ending::Ok {
-                    match table.learn(&clean.value, cells) {
-                        Lesson::Known(place) => Some(place),
-                        Lesson::New(place) => {
-                            note(Note::Learned);
-                            Some(place)
-                        }
-                        Lesson::Full => {
-                            note(Note::Overflow);
-                            None
-                        }
-                        Lesson::Lost => {
-                            note(Note::Lost);
-                            None
-                        }
-                    }
+                    let (place, noted) = learned(table, &clean.value, cells);
+                    noted.into_iter().for_each(note);
+                    place
                 } else {
                     table.find(clean.value.as_str(), cells)
                 };
                 place.map_or(OTHER, |place| place.saturating_add(FIRST))
             }
         }
+    }
+}
+
+/// The place of the group that a value is hashed into.
+#[inline(never)]
+fn group(sent: &[u8], groups: u64) -> usize {
+    let mut hasher = SipHasher13::new();
+    hasher.write(sent);
+    let group = hasher.finish().checked_rem(groups).unwrap_or_default();
+    usize::try_from(group).unwrap_or_default().saturating_add(FIRST)
+}
+
+/// Where a table has a value that it is taught, and what is to be noted of that.
+#[inline(never)]
+fn learned(table: &Table, value: &LabelValue, cells: &dyn Cells) -> (Option<usize>, Option<Note>) {
+    match table.learn(value, cells) {
+        Lesson::Known(place) => (Some(place), None),
+        Lesson::New(place) => (Some(place), Some(Note::Learned)),
+        Lesson::Full => (None, Some(Note::Overflow)),
+        Lesson::Lost => (None, Some(Note::Lost)),
     }
 }

@@ -45,7 +45,7 @@ use filter_core::{
 
 use classify::{Arrival, Classifier};
 use end::End;
-use meter::{Meter, Request, duration};
+use meter::{Meter, Request, Took, by_labels};
 use otlp::metrics::{Reading, Readings};
 use otlp::spans::Spans;
 use otlp::{Exporter, Source as _};
@@ -79,7 +79,10 @@ pub(crate) struct Sinks {
 
 /// What is kept of a request from its arrival to its end.
 #[derive(Clone, Debug, Default)]
-pub struct Memo(Seen, Option<Hop>);
+pub struct Memo {
+    seen: Seen,
+    traced: Traced,
+}
 
 /// How much of a request was seen.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +102,14 @@ struct Kept {
     grpc: bool,
     /// Whether its `x-request-id` is in the sample.
     sampled: bool,
-    /// Its place in a trace that is recorded, if it may be an example of others.
+}
+
+/// What is known of the trace that a request is part of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Traced {
+    /// This hop's span.
+    hop: Option<Hop>,
+    /// The place of the request in a trace that is recorded, if it may be an example of others.
     place: Option<Context>,
 }
 
@@ -145,13 +155,12 @@ impl Filter for Telemetry {
         let arrival = self.classifier.classify(request, ports.cells);
         let publish = self.publisher.at_arrival(*view, &self.classifier, &arrival);
         let mut outcome = Outcome { publish, ..Outcome::pass() };
-        let mut place = None;
         if self.tracing.is_some() || self.readings.is_some() {
-            place = self.trace(view, &mut memo.1, &mut outcome, ports);
+            memo.traced = self.trace(view, &mut outcome, ports);
         }
-        memo.0 = if self.heeds_ends {
+        memo.seen = if self.heeds_ends {
             let (grpc, sampled) = (request.is_grpc(), self.publisher.samples(request));
-            Seen::Kept(Kept { arrival, grpc, sampled, place })
+            Seen::Kept(Kept { arrival, grpc, sampled })
         } else {
             Seen::Arrival
         };
@@ -163,14 +172,14 @@ impl Filter for Telemetry {
     }
 
     fn on_response(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {
-        let edits = self.tracing.as_ref().zip(memo.1.as_ref());
+        let edits = self.tracing.as_ref().zip(memo.traced.hop.as_ref());
         let edits = edits.map(|(tracing, hop)| tracing.on_response(hop, view.response()));
         Outcome { edits: edits.unwrap_or_default(), ..Outcome::pass() }
     }
 
     fn on_log(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         let mut outcome = Outcome::pass();
-        let kept = match std::mem::take(&mut memo.0) {
+        let kept = match std::mem::take(&mut memo.seen) {
             Seen::Kept(kept) => kept,
             Seen::Arrival => return outcome,
             Seen::Nothing => {
@@ -179,23 +188,29 @@ impl Filter for Telemetry {
                 kept
             }
         };
-        let Kept { mut arrival, grpc, sampled, place } = kept;
+        let Kept { mut arrival, grpc, sampled } = kept;
         let route = self.classifier.route(arrival.taken);
         let (expected, threshold) =
             route.map_or((&[][..], None), |route| (&route.expected, route.threshold));
         let end = End::of(*view, grpc, expected);
         let counts = &mut outcome.counts;
         self.classifier.learn(&mut arrival, end, ports.cells, &self.meter.notes, counts);
-        let labels = self.meter.label(*view, end, ports, counts);
+        let rows = self.meter.rows(*view, &arrival, end, ports, counts);
+        let took = Took::of(*view);
         if self.sinks.metrics || self.readings.is_some() {
-            let request = Request { arrival: &arrival, end, threshold, labels: &labels };
+            let request = Request { end, took, threshold, rows: &rows };
             let counted = self.meter.count(*view, &request, ports, counts);
             if let Some(readings) = &self.readings {
-                let reading = Reading { counts: &counted, took: duration(*view), place };
-                readings.record(reading, ports);
+                let place = memo.traced.place;
+                readings.record(Reading { counts: &counted, took, place }, ports);
             }
             if self.sinks.metrics {
-                counts.extend(counted);
+                // Mostly nothing was noted that these would have to come after.
+                if counts.is_empty() {
+                    *counts = counted;
+                } else {
+                    counts.extend(counted);
+                }
                 if !self.told.replace(true) {
                     counts.extend(self.meter.first());
                 }
@@ -203,13 +218,14 @@ impl Filter for Telemetry {
             }
         }
         if self.publisher.heeds_ends() {
-            let ended = publish::Ended { end, took: duration(*view), threshold, sampled };
+            let ended = publish::Ended { end, took, threshold, sampled };
             outcome.publish.extend(self.publisher.at_end(*view, ended));
         }
         if self.sinks.state_at_end {
-            outcome.publish.extend(publish::end(end, &self.meter.labels, &labels));
+            let labels = &self.meter.labels;
+            outcome.publish.extend(publish::end(end, labels, by_labels(&rows)));
         }
-        if let (Some(tracing), Some(hop)) = (&self.tracing, &memo.1) {
+        if let (Some(tracing), Some(hop)) = (&self.tracing, &memo.traced.hop) {
             outcome.counts.extend(self.span(*view, tracing, hop, &arrival, ports));
         }
         outcome
@@ -243,25 +259,19 @@ impl Telemetry {
         self.tracing.as_ref()?.exporter.as_ref()
     }
 
-    /// Looks after the trace that the request is part of. Its place there, if it may be an example of others.
+    /// Looks after the trace that the request is part of.
     #[inline(never)]
-    fn trace(
-        &self,
-        view: &View<'_>,
-        hop: &mut Option<Hop>,
-        outcome: &mut Outcome,
-        ports: &Ports<'_>,
-    ) -> Option<Context> {
-        let place = match &self.tracing {
+    fn trace(&self, view: &View<'_>, outcome: &mut Outcome, ports: &Ports<'_>) -> Traced {
+        let (place, hop) = match &self.tracing {
             Some(tracing) => {
-                let (traced, place, own) = tracing.on_request(view, ports);
+                let (traced, place, hop) = tracing.on_request(view, ports);
                 outcome.extend(traced);
-                *hop = own;
-                place
+                (place, hop)
             }
-            None => trace::untouched(view.request()),
+            None => (trace::untouched(view.request()), None),
         };
-        place.filter(|place| self.readings.is_some() && place.sampled == Some(true))
+        let recorded = |place: &Context| self.readings.is_some() && place.sampled == Some(true);
+        Traced { hop, place: place.filter(recorded) }
     }
 
     /// What a request was that is seen for the first time as it ends.
@@ -271,7 +281,7 @@ impl Telemetry {
         let arrival = self.classifier.classify(request, ports.cells);
         let published = self.publisher.at_arrival(view, &self.classifier, &arrival);
         let (grpc, sampled) = (request.is_grpc(), self.publisher.samples(request));
-        (Kept { arrival, grpc, sampled, place: None }, published)
+        (Kept { arrival, grpc, sampled }, published)
     }
 
     /// Ends this hop's span.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use filter_core::metrics::{Dimension, InvalidMetric, LabelValue, MetricKind, Metrics};
 use filter_core::view::{Attribute, View};
-use filter_core::{Count, Ports};
+use filter_core::{Count, Ports, Series};
 
 use crate::admission::{Counted, Side, Spec};
 use crate::classify::Arrival;
@@ -15,7 +15,7 @@ use crate::label::Label;
 use crate::learned::Table;
 use crate::notes::{Ceiling, Notes};
 use crate::route::Route;
-use crate::series::{DURATIONS, Places, SIZES};
+use crate::series::{DURATIONS, Places, Rows, SIZES};
 use crate::slo;
 use crate::source::Source;
 use crate::usage::Usage;
@@ -44,12 +44,13 @@ pub(crate) struct Objectives {
 /// The most series of histograms: each costs the proxy six kilobytes, and as much again for each worker.
 pub(crate) const MAX_HISTOGRAMS: usize = 4000;
 
+/// The most counts of one request: itself, how long it took, its sizes, and the objectives.
+const MOST_COUNTS: usize = 7;
+
 /// All counters and histograms.
 #[derive(Debug)]
 pub(crate) struct Meter {
     pub(crate) labels: Vec<Label>,
-    /// All of them, by position.
-    all: Vec<usize>,
     /// Whether more than one header of the request is read for them.
     reads_several_headers: bool,
     pub(crate) notes: Notes,
@@ -66,11 +67,18 @@ pub(crate) struct Meter {
 /// How long requests took: a histogram in milliseconds, by how they ended, and what they took together, exactly.
 #[derive(Debug)]
 struct Durations {
-    ends: Ends,
-    /// Which labels they have, by position.
-    labels: Vec<usize>,
+    by: By,
     histogram: Counted,
     sum: Counted,
+}
+
+/// What durations are told by, besides route and method.
+#[derive(Debug)]
+enum By {
+    /// By what begins the rows that requests are counted by: how they end, and the first of the labels.
+    Same,
+    /// By how they end in words of their own, and labels by position.
+    Own(Ends, Vec<usize>),
 }
 
 /// Histograms of the sizes of bodies.
@@ -127,17 +135,20 @@ impl Meter {
         };
         let counter: (MetricKind, &'static [u64]) = (MetricKind::Counter, &[]);
         let all: Vec<usize> = (0..labels.len()).collect();
+        let begins = |chosen: &[usize]| all.starts_with(chosen);
         let requests = declare("http_server_requests_total", counter, vec![ends.side()?], &all)?;
         let durations = match durations {
             None => None,
             Some((labels, detail)) => {
+                let same = begins(&labels) && detail == *ends.detail();
                 let ends = Ends::new(detail);
                 let name = "http_server_request_duration_milliseconds";
                 let histogram = (MetricKind::Histogram, DURATIONS);
                 let histogram = declare(name, histogram, vec![ends.side()?], &labels)?;
                 let name = "http_server_request_duration_microseconds_total";
                 let sum = declare(name, counter, vec![ends.side()?], &labels)?;
-                Some(Durations { ends, labels, histogram, sum })
+                let by = if same { By::Same } else { By::Own(ends, labels) };
+                Some(Durations { by, histogram, sum })
             }
         };
         let sizes = match sizes {
@@ -185,7 +196,6 @@ impl Meter {
         let reads_several_headers = by_headers.count() > 1;
         Ok(Self {
             labels,
-            all,
             reads_several_headers,
             notes,
             places,
@@ -214,19 +224,26 @@ impl Meter {
         attributes
     }
 
-    /// Where the request belongs by each label. What that teaches is counted.
-    pub(crate) fn label(
+    /// Where the request belongs: by its route and method, by how it ended, and by each label. What that teaches is
+    /// counted.
+    pub(crate) fn rows(
         &self,
         view: View<'_>,
+        arrival: &Arrival,
         end: End,
         ports: &Ports<'_>,
         counts: &mut Vec<Count>,
-    ) -> Vec<usize> {
+    ) -> Rows {
         if self.reads_several_headers {
             let _all_at_once = view.request();
         }
-        let place = |label: &Label| label.place(view, end, ports.cells, &self.notes, counts);
-        self.labels.iter().map(place).collect()
+        let place = self.places.place(arrival.taken, arrival.method);
+        let mut rows = Rows::at(place, self.labels.len().saturating_add(1));
+        rows.push(self.ends.position(end));
+        for label in &self.labels {
+            rows.push(label.place(view, end, ports.cells, &self.notes, counts));
+        }
+        rows
     }
 
     /// The counts of a request that ended. What is to be noted beside them is added to `noted`.
@@ -237,42 +254,28 @@ impl Meter {
         ports: &Ports<'_>,
         noted: &mut Vec<Count>,
     ) -> Vec<Count> {
-        let Request { arrival, end, threshold, labels } = *request;
-        let place = self.places.place(arrival.taken, arrival.method);
-        let series = |counted: &Counted, first: &[usize], chosen: &[usize], noted: &mut _| {
-            let labels = chosen.iter().map(|label| labels.get(*label).copied().unwrap_or_default());
-            let others = first.iter().copied().chain(labels);
-            counted.series(place, others, ports.cells, &self.notes, noted)
-        };
-        let one = series(&self.requests, &[self.ends.position(end)], &self.all, noted);
-        let mut counts = vec![Count::Add(one, 1)];
-        let took = duration(view);
+        let Request { rows, end, took, .. } = *request;
+        let mut series =
+            |counted: &Counted, rows: &Rows| counted.series(rows, ports.cells, &self.notes, noted);
+        let mut counts = Vec::with_capacity(MOST_COUNTS);
+        counts.push(Count::Add(series(&self.requests, rows), 1));
         if let (Some(durations), Some(took)) = (&self.durations, took) {
-            let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
-            let first = [durations.ends.position(end)];
-            let histogram = series(&durations.histogram, &first, &durations.labels, noted);
-            counts.push(Count::Record(histogram, whole(took.as_millis())));
-            let sum = series(&durations.sum, &first, &durations.labels, noted);
-            counts.push(Count::Add(sum, whole(took.as_micros())));
-        }
-        if let Some(Sizes { labels, metrics }) = &self.sizes {
-            for (attribute, counted) in metrics {
-                let size = view.number(*attribute).and_then(|size| u64::try_from(size).ok());
-                if let Some(size) = size {
-                    counts.push(Count::Record(series(counted, &[], labels, noted), size));
+            let own;
+            let rows = match &durations.by {
+                By::Same => rows,
+                By::Own(ends, labels) => {
+                    own = chosen(rows, &[ends.position(end)], labels);
+                    &own
                 }
-            }
+            };
+            counts.push(Count::Record(series(&durations.histogram, rows), took.millis()));
+            counts.push(Count::Add(series(&durations.sum, rows), took.micros()));
+        }
+        if let Some(sizes) = &self.sizes {
+            sizes.count(view, rows, &mut series, &mut counts);
         }
         if let Some((objectives, counted)) = &self.objectives {
-            let errors = Some(slo::errors(end));
-            let latency = threshold.or(objectives.threshold);
-            let latency = latency.map(|threshold| slo::latency(end, took, threshold));
-            for (slo, verdict) in [errors, latency].into_iter().enumerate() {
-                let Some(verdict) = verdict else { continue };
-                let first = [slo, verdict.position()];
-                let one = series(counted, &first, &objectives.labels, noted);
-                counts.push(Count::Add(one, 1));
-            }
+            objectives.count(request, |rows| series(counted, rows), &mut counts);
         }
         counts
     }
@@ -290,19 +293,98 @@ impl Meter {
     }
 }
 
+impl Sizes {
+    #[inline(never)]
+    fn count(
+        &self,
+        view: View<'_>,
+        rows: &Rows,
+        mut series: impl FnMut(&Counted, &Rows) -> Series,
+        counts: &mut Vec<Count>,
+    ) {
+        let rows = chosen(rows, &[], &self.labels);
+        for (attribute, counted) in &self.metrics {
+            let size = view.number(*attribute).and_then(|size| u64::try_from(size).ok());
+            if let Some(size) = size {
+                counts.push(Count::Record(series(counted, &rows), size));
+            }
+        }
+    }
+}
+
+impl Objectives {
+    #[inline(never)]
+    fn count(
+        &self,
+        request: &Request<'_>,
+        mut series: impl FnMut(&Rows) -> Series,
+        counts: &mut Vec<Count>,
+    ) {
+        let Request { end, took, threshold, rows } = *request;
+        let errors = Some(slo::errors(end));
+        let latency = threshold.or(self.threshold);
+        let took = took.map(Took::duration);
+        let latency = latency.map(|threshold| slo::latency(end, took, threshold));
+        for (slo, verdict) in [errors, latency].into_iter().enumerate() {
+            let Some(verdict) = verdict else { continue };
+            let rows = chosen(rows, &[slo, verdict.position()], &self.labels);
+            counts.push(Count::Add(series(&rows), 1));
+        }
+    }
+}
+
 /// A request that ended, as it is counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
-    pub(crate) arrival: &'a Arrival,
     pub(crate) end: End,
+    pub(crate) took: Option<Took>,
     /// How long a good one takes at most, on its route.
     pub(crate) threshold: Option<Duration>,
-    /// Where it belongs by each label.
-    pub(crate) labels: &'a [usize],
+    /// Where it belongs.
+    pub(crate) rows: &'a Rows,
 }
 
-/// How long the request took.
-pub(crate) fn duration(view: View<'_>) -> Option<Duration> {
-    let nanos = view.number(Attribute::RequestDuration)?;
-    u64::try_from(nanos).ok().map(Duration::from_nanos)
+/// Where a request belongs by each label.
+pub(crate) fn by_labels(rows: &Rows) -> &[usize] {
+    rows.others().get(1..).unwrap_or_default()
+}
+
+/// The rows of the same place, of `first`, and of these labels.
+#[inline(never)]
+fn chosen(rows: &Rows, first: &[usize], labels: &[usize]) -> Rows {
+    let all = by_labels(rows);
+    let mut chosen = Rows::at(rows.place(), first.len().saturating_add(labels.len()));
+    first.iter().for_each(|row| chosen.push(*row));
+    labels.iter().for_each(|label| chosen.push(all.get(*label).copied().unwrap_or_default()));
+    chosen
+}
+
+/// How long a request took, in nanoseconds, as the proxy tells it. Most requests have it counted, and a [`Duration`] would
+/// be divided into seconds first and put together in 128 bits again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Took(u64);
+
+impl Took {
+    /// How long the exchange at hand took.
+    pub(crate) fn of(view: View<'_>) -> Option<Self> {
+        u64::try_from(view.number(Attribute::RequestDuration)?).ok().map(Self)
+    }
+
+    pub(crate) fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Whole microseconds.
+    pub(crate) fn micros(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// Whole milliseconds.
+    fn millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    pub(crate) fn duration(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
 }

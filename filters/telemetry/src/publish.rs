@@ -8,6 +8,7 @@ use crate::attribute::{Attribute, When};
 use crate::classify::{Arrival, Classifier, Deed};
 use crate::end::End;
 use crate::label::Label;
+use crate::meter::Took;
 use crate::redact::Redaction;
 use crate::worth::Worth;
 
@@ -60,7 +61,7 @@ pub(crate) struct Wanted {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
     pub(crate) end: End,
-    pub(crate) took: Option<Duration>,
+    pub(crate) took: Option<Took>,
     /// That of its route.
     pub(crate) threshold: Option<Duration>,
     pub(crate) sampled: bool,
@@ -130,10 +131,11 @@ impl Publisher {
         let mut published: Vec<Publication> =
             late.filter_map(|attribute| attribute.publication(view)).collect();
         let Ended { end, took, threshold, sampled } = ended;
-        let worth = worth.and_then(|worth| worth.of(end, took, threshold, sampled));
+        let worth =
+            worth.and_then(|worth| worth.of(end, took.map(Took::duration), threshold, sampled));
         published.extend(worth.map(|why| text("log", why)));
         if *debug {
-            let took = took.map_or_else(String::new, |took| took.as_micros().to_string());
+            let took = took.map_or_else(String::new, |took| took.micros().to_string());
             let details = view.text(Asked::ResponseCodeDetails).unwrap_or_default();
             let told = format!(
                 "outcome={},error_type={},microseconds={took},details={}",

@@ -93,3 +93,46 @@ pub(crate) enum Place {
     /// A route that was learned, and a method.
     Learned(usize, usize),
 }
+
+/// The rows that a request belongs to: those of its place, and then those of what else it is told by.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows {
+    place: Place,
+    rows: Vec<usize>,
+}
+
+impl Rows {
+    /// Those of a place, with room for so many others.
+    pub(crate) fn at(place: Place, others: usize) -> Self {
+        let mut rows = Vec::with_capacity(others.saturating_add(2));
+        match place {
+            Place::Known(row) => rows.push(row),
+            Place::Learned(route, method) => rows.extend([route, method]),
+        }
+        Self { place, rows }
+    }
+
+    /// One more.
+    pub(crate) fn push(&mut self, row: usize) {
+        self.rows.push(row);
+    }
+
+    /// Their place.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> &[usize] {
+        &self.rows
+    }
+
+    /// Those after the ones of the place.
+    pub(crate) fn others(&self) -> &[usize] {
+        let own = match self.place {
+            Place::Known(_) => 1,
+            Place::Learned(..) => 2,
+        };
+        self.rows.get(own..).unwrap_or_default()
+    }
+}

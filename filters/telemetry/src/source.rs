@@ -46,9 +46,19 @@ impl Source {
 
     /// What it holds of the exchange at hand, if anything.
     pub(crate) fn read(&self, view: View<'_>, end: End) -> Option<Vec<u8>> {
-        match self {
+        let value = match self {
             // Whoever was refused for who it is may have written anything there, and nobody has put it right.
             Self::Header(_) | Self::Baggage(_) if end.error == Some(error::DENIED) => None,
+            Self::Header(name) => view.sent_header(name.as_str()),
+            _ => self.derive(view),
+        };
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// What is no header is taken from something larger, mostly.
+    #[inline(never)]
+    fn derive(&self, view: View<'_>) -> Option<Vec<u8>> {
+        match self {
             Self::Header(name) => view.sent_header(name.as_str()),
             Self::Baggage(key) => {
                 let members = baggage::members(view.request().copies("baggage"));
@@ -68,7 +78,6 @@ impl Source {
             }
             Self::Revision => revision(&view.text(Attribute::UpstreamWorkload)?),
         }
-        .filter(|value| !value.is_empty())
     }
 
     /// The source in words, to tell tables of learned values apart by.

@@ -47,6 +47,7 @@ impl Usage {
     }
 
     /// Adds to the gauge what these counts are the first of.
+    #[inline(never)]
     pub(crate) fn count(&self, counts: &mut Vec<Count>, cells: &dyn Cells) {
         let Ok(mut known) = self.known.try_borrow_mut() else { return };
         let own = self.gauge.series(&[]);

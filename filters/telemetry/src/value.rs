@@ -20,6 +20,7 @@ pub(crate) struct Clean {
 impl Clean {
     /// What was sent, made a label; `None` if nothing was. Control characters, `;`, `=` and what is no UTF-8 become `_`,
     /// and it ends after 64 bytes.
+    #[inline(never)]
     pub(crate) fn of(sent: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(sent);
         let plain = |c: char| {

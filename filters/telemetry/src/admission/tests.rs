@@ -26,6 +26,12 @@ fn counted(most: Option<usize>) -> (Counted, Metrics, Notes) {
     (counted, metrics, notes)
 }
 
+fn rows(route: usize, others: &[usize]) -> Rows {
+    let mut rows = Rows::at(Place::Known(route), others.len());
+    others.iter().for_each(|row| rows.push(*row));
+    rows
+}
+
 #[test]
 fn few_series_need_no_admission() {
     let (all, metrics, _) = counted(Some(27));
@@ -40,13 +46,7 @@ fn what_is_not_admitted_keeps_its_outcome() {
     let cells = MapCells::default();
     let name = |row: usize, others: &[usize]| {
         let mut notes_of = Vec::new();
-        let series = counted.series(
-            Place::Known(row),
-            others.iter().copied(),
-            &cells,
-            &notes,
-            &mut notes_of,
-        );
+        let series = counted.series(&rows(row, others), &cells, &notes, &mut notes_of);
         (metrics.stat(series).unwrap().1, notes_of.len())
     };
     let admitted = "a.route=.=/a;.;outcome=.=ok;.;tenant=.=acme;.;".to_owned();
@@ -64,10 +64,10 @@ fn what_stands_for_others_needs_no_place() {
     let cells = MapCells::default();
     let mut noted = Vec::new();
     for outcome in [0, 1] {
-        counted.series(Place::Known(0), [outcome, 1], &cells, &notes, &mut noted);
+        counted.series(&rows(0, &[outcome, 1]), &cells, &notes, &mut noted);
     }
     assert!(cells.is_empty() && noted.is_empty(), "{noted:?}");
-    counted.series(Place::Known(0), [2, 1], &cells, &notes, &mut noted);
+    counted.series(&rows(0, &[2, 1]), &cells, &notes, &mut noted);
     assert!(!cells.is_empty() && noted.is_empty(), "its outcome is one that goes: {noted:?}");
 }
 
@@ -83,8 +83,8 @@ proptest! {
         let mut told = std::collections::HashSet::new();
         for (worker, route, outcome, tenant) in &requests {
             let (counted, metrics, notes) = &workers[*worker];
-            let others = [*outcome, *tenant];
-            let series = counted.series(Place::Known(*route), others, &cells, notes, &mut Vec::new());
+            let rows = rows(*route, &[*outcome, *tenant]);
+            let series = counted.series(&rows, &cells, notes, &mut Vec::new());
             told.insert(series);
             let name = metrics.stat(series).unwrap().1;
             let outcome = if *outcome == 0 { "outcome=.=ok" } else { "outcome=.=" };

@@ -13,6 +13,7 @@ use filter_core::{Count, Errand, Ports, Series};
 
 use super::tally::{Attributes, Exemplar, Instrument, Measure, Tally, Value};
 use super::{Batch, Collector, Exporter, Fate, Source, proto};
+use crate::meter::Took;
 use crate::trace::context::Context;
 
 /// What one worker measured.
@@ -39,7 +40,7 @@ pub(crate) struct Reading<'a> {
     /// In which series, and of sizes how much.
     pub(crate) counts: &'a [Count],
     /// How long it took.
-    pub(crate) took: Option<Duration>,
+    pub(crate) took: Option<Took>,
     /// Its place in a trace, if that is recorded.
     pub(crate) place: Option<Context>,
 }
@@ -71,6 +72,7 @@ impl Exporter<Readings> {
     }
 
     /// Adds a request that ended.
+    #[inline(never)]
     pub(crate) fn record(&self, reading: Reading<'_>, ports: &Ports<'_>) {
         if let Ok(mut state) = self.state.try_borrow_mut() {
             state.source.record(reading, ports);
@@ -94,7 +96,7 @@ impl Readings {
                 continue;
             };
             let value = match (instrument.measure, reading.took) {
-                (Measure::Time, Some(took)) => u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+                (Measure::Time, Some(took)) => took.nanos(),
                 _ => counted,
             };
             let names = &self.names;
