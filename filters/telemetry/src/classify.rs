@@ -73,22 +73,23 @@ impl Classifier {
 
     /// What the request does, if it takes a route.
     pub(crate) fn deed(&self, arrival: &Arrival) -> Option<Deed> {
-        match arrival.taken {
-            Taken::None => None,
+        let learned;
+        let (template, name) = match arrival.taken {
+            Taken::None => return None,
             Taken::Known(rank) => {
                 let route = self.routes.ranked().get(rank)?;
-                let template = route.template.as_str();
-                let operation = match &route.operation {
-                    Some(name) => name.clone(),
-                    None => operation(arrival.method, template),
-                };
-                Some(Deed { template: template.to_owned(), operation })
+                (route.template.as_str(), route.operation.as_ref())
             }
             Taken::Learned(place) => {
-                let template = self.learned.as_ref()?.value(place)?.as_str().to_owned();
-                Some(Deed { operation: operation(arrival.method, &template), template })
+                learned = self.learned.as_ref()?.value(place)?;
+                (learned.as_str(), None)
             }
-        }
+        };
+        let operation = match name {
+            Some(name) => name.clone(),
+            None => operation(arrival.method, template),
+        };
+        Some(Deed { template: template.to_owned(), operation })
     }
 }
 

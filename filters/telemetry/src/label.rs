@@ -24,6 +24,9 @@ const OTHER: usize = 1;
 /// Where its own values begin.
 const FIRST: usize = 2;
 
+/// So many values at most are gone by one after the other: most are told apart by their lengths.
+const FEW: usize = 8;
+
 /// A label, where its values are from, and which there can be.
 #[derive(Debug)]
 pub(crate) struct Label {
@@ -113,6 +116,10 @@ impl Label {
     ) -> usize {
         let Some(sent) = self.source.read(view, end) else { return UNKNOWN };
         match &self.bound {
+            Bound::Allowed(values, _) if values.len() <= FEW => {
+                let own = values.iter().position(|value| value.as_str().as_bytes() == sent);
+                own.map_or(OTHER, |own| own.saturating_add(FIRST))
+            }
             Bound::Allowed(_, places) => places.get(&sent).copied().unwrap_or(OTHER),
             Bound::Groups(groups) => group(&sent, *groups),
             Bound::Learned(table) => {

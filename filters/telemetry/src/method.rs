@@ -92,13 +92,13 @@ impl Methods {
 
     /// Where the method stands among [`Methods::names`].
     pub(crate) fn position(self, method: Method) -> usize {
-        let before = Self::only(method).0.saturating_sub(1);
+        let before = Self::only(method).0.wrapping_sub(1);
         usize::try_from((self.0 & before).count_ones()).unwrap_or_default()
     }
 
     /// This method alone.
     pub(crate) fn only(method: Method) -> Self {
-        Self(1_u16.checked_shl(method.0.into()).unwrap_or_default())
+        Self(1_u16.wrapping_shl(method.0.into()))
     }
 }
 

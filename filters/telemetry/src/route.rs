@@ -211,8 +211,10 @@ impl Node {
 
     /// What follows this literal segment.
     fn literal(&self, segment: &[u8]) -> Option<&Self> {
-        let of_few = self.few.iter().find(|(literal, _)| literal == segment).map(|(_, next)| next);
-        of_few.or_else(|| self.of_many(segment))
+        if !self.literals.is_empty() {
+            return self.of_many(segment);
+        }
+        self.few.iter().find(|(literal, _)| literal == segment).map(|(_, next)| next)
     }
 
     #[inline(never)]
@@ -243,7 +245,7 @@ impl Lookup<'_> {
         if self.best.is_some_and(|best| best <= node.best) {
             return;
         }
-        self.steps = self.steps.saturating_add(1);
+        self.steps = self.steps.wrapping_add(1);
         // A `{**}` takes at least one segment, perhaps an empty one.
         if left.is_some() == (side == Side::Back) {
             self.offer(&node.ends);
@@ -269,7 +271,7 @@ impl Lookup<'_> {
     #[inline(never)]
     fn walk_parts(&mut self, node: &Node, segment: &[u8], beyond: Option<&[u8]>, side: Side) {
         for ((before, after), children) in &node.parts {
-            self.steps = self.steps.saturating_add(1);
+            self.steps = self.steps.wrapping_add(1);
             let next = around(segment, *before, *after).and_then(|key| children.get(&key));
             if let Some(next) = next {
                 self.walk(next, beyond, side);
