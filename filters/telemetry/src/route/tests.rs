@@ -202,6 +202,18 @@ fn many(count: usize) -> Routes {
 }
 
 #[test]
+fn each_of_few_siblings_or_many_is_found() {
+    for count in [1, FEW, FEW + 1, 100] {
+        let texts: Vec<String> = (0..count).map(|number| format!("/a/r{number}/b")).collect();
+        let routes = compile(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        for text in &texts {
+            assert_eq!(found(&routes, text), Some(text.as_str()), "{count}");
+        }
+        assert_eq!(found(&routes, &format!("/a/r{count}/b")), None);
+    }
+}
+
+#[test]
 fn a_thousand_routes_take_as_many_steps_as_ten() {
     let (ten, thousand) = (many(10), many(1000));
     let get = Method::of(b"GET");

@@ -151,6 +151,27 @@ fn who_was_refused_may_have_written_any_tenant() {
 }
 
 #[test]
+fn each_of_few_allowed_values_or_many_is_itself() {
+    let world = World::default();
+    for count in [1, 8, 9, 40] {
+        let allowed: Vec<String> = (0..count).map(|number| format!("\"t{number}\"")).collect();
+        let document = format!(
+            r#"{{"labels": {{"tenant": {{"header": "x-tenant", "allowed": [{}]}}}}}}"#,
+            allowed.join(",")
+        );
+        let worker = Worker::new(&document, &world);
+        for number in 0..=count {
+            let sent = format!("t{number}");
+            let kept = if number < count { sent.as_str() } else { "_other" };
+            let mut counted = Counted::new();
+            worker.play(&ended(&get("/a", &sent), 200, ""), &mut counted);
+            let (stat, _) = counted.first_key_value().unwrap();
+            assert!(stat.ends_with(&format!("tenant=.={kept};.;")), "{count} {sent}: {stat}");
+        }
+    }
+}
+
+#[test]
 fn groups_are_the_same_in_every_proxy() {
     let world = World::default();
     let document = r#"{"labels": {"tenant": {"header": "x-tenant", "groups": 4}}}"#;

@@ -89,6 +89,36 @@ fn durations_tell_how_requests_ended_as_far_as_they_are_to() {
 }
 
 #[test]
+fn durations_have_the_labels_they_choose_in_whatever_order() {
+    let world = World::default();
+    let (protocol, tenant) = ("network_protocol_version=.=2;.;", "tenant=.=acme;.;");
+    for (chosen, labels) in [
+        ("", String::new()),
+        (r#""protocol""#, protocol.to_owned()),
+        (r#""tenant""#, tenant.to_owned()),
+        (r#""protocol", "tenant""#, format!("{protocol}{tenant}")),
+        (r#""tenant", "protocol""#, format!("{tenant}{protocol}")),
+    ] {
+        let chosen =
+            if chosen.is_empty() { String::new() } else { format!(r#""labels": [{chosen}]"#) };
+        for most in ["", r#""maxSeries": 10,"#] {
+            let document = format!(
+                r#"{{"routes": [{{"path": "/a", "methods": ["GET"]}}], {most} "labels":
+                    {{"protocol": true, "tenant": {{"header": "x-tenant", "allowed": ["acme"]}}}},
+                    "duration": {{{chosen}}}}}"#
+            );
+            let mut counted = Counted::new();
+            let exchange = ended(&get("/a", "acme"), 200, "");
+            Worker::new(&document, &world).play(&exchange, &mut counted);
+            let begin = "http_server_request_duration_milliseconds";
+            let stat = counted.keys().find(|stat| stat.starts_with(begin)).unwrap();
+            let rows = "http_route=.=/a;.;http_request_method=.=GET;.;outcome=.=ok;.;";
+            assert_eq!(*stat, format!("{begin}.{rows}{labels}"), "{document}");
+        }
+    }
+}
+
+#[test]
 fn a_sink_that_tells_no_end_asks_for_nothing_then() {
     let (filter, _) = configured(r#"{"sinks": ["FILTER_STATE"]}"#);
     assert!(filter.attributes(Phase::Log).is_empty());
