@@ -81,9 +81,9 @@ impl Layout {
     /// The variant that a bucket belongs to; none if it is stable.
     #[must_use]
     pub fn variant(&self, bucket: u32) -> Option<usize> {
-        let after = self.ranges.partition_point(|range| range.start <= bucket);
-        let range = self.ranges.get(after.checked_sub(1)?)?;
-        (bucket < range.end).then_some(range.variant)
+        // There are few of them.
+        let range = self.ranges.iter().find(|range| bucket < range.end)?;
+        (range.start <= bucket).then_some(range.variant)
     }
 
     /// How many buckets each variant would lose to `next`, by position as far as there are any.
