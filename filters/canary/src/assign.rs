@@ -165,7 +165,7 @@ impl Rollout {
             return self.forced(Why::Sticky, Some(variant), request);
         }
         let (drawn, place) = match (&user, self.missing) {
-            (Some(user), _) => (None, self.hash.place(&self.salt, user)),
+            (Some(user), _) => (None, self.place(user)),
             (None, MissingKey::Stable) => {
                 return Assignment { why: Why::MissingKey, variant: None, place: None };
             }
@@ -184,6 +184,14 @@ impl Rollout {
             None => Why::Stable,
         });
         Assignment { why, variant, place: Some(Place::Of(place)) }
+    }
+
+    /// Where a key lies.
+    fn place(&self, key: &[u8]) -> u32 {
+        match self.hash {
+            Hash::Native => self.salted.bucket(key),
+            other => other.place(&self.salt, key),
+        }
     }
 
     /// What was decided before the request came here, by somebody who is believed: by the header, or else the baggage.
@@ -213,7 +221,7 @@ impl Rollout {
     /// A version whatever the weights say. A route that has them keeps the user's place for a variant, which must have a
     /// route of its own there.
     fn forced(&self, why: Why, variant: Option<usize>, request: &Request<'_>) -> Assignment {
-        let own = || self.user(request).map(|user| Place::Of(self.hash.place(&self.salt, &user)));
+        let own = || self.user(request).map(|user| Place::Of(self.place(&user)));
         let place = match (variant, &self.bucket_header) {
             (None, _) => STABLE_END,
             (Some(_), Some(_)) => own(),

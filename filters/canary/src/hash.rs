@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use sha1::{Digest as _, Sha1};
 
-use crate::bucket::{PartsPerMillion, bucket, murmur3, scaled};
+use crate::bucket::{Murmur, PartsPerMillion, bucket, scaled};
 
 /// The seed of Unleash's variants, other than that of its strategies.
 const UNLEASH_VARIANTS: u32 = 86_028_157;
@@ -39,23 +39,22 @@ impl Hash {
     /// Where the key lies, from 0 to 999 999. A platform that knows fewer places uses the first of each of its own.
     #[must_use]
     pub fn place(self, salt: &str, key: &[u8]) -> u32 {
-        let joined = |parts: [&[u8]; 3]| parts.concat();
         match self {
             Self::Native => bucket(salt, key),
-            Self::Flagd => scaled(murmur3(joined([salt.as_bytes(), key, b""]), 0)),
-            Self::GrowthBookV1 => fnv(&joined([key, salt.as_bytes(), b""])) % 1_000 * 1_000,
+            Self::Flagd => scaled(murmur3([salt.as_bytes(), key], 0)),
+            Self::GrowthBookV1 => fnv(&[key, salt.as_bytes()].concat()) % 1_000 * 1_000,
             Self::GrowthBookV2 => {
-                let first = fnv(&joined([salt.as_bytes(), key, b""]));
+                let first = fnv(&[salt.as_bytes(), key].concat());
                 fnv(first.to_string().as_bytes()) % 10_000 * 100
             }
-            Self::LaunchDarkly => sixty_bits(&joined([salt.as_bytes(), b".", key])),
+            Self::LaunchDarkly => sixty_bits(&[salt.as_bytes(), b".", key].concat()),
             Self::Optimizely => {
-                let hash = murmur3(joined([key, salt.as_bytes(), b""]), 1);
+                let hash = murmur3([key, salt.as_bytes()], 1);
                 scaled(hash) / 100 * 100
             }
-            Self::Unleash => murmur3(joined([salt.as_bytes(), b":", key]), 0) % 100 * 10_000,
+            Self::Unleash => murmur3([salt.as_bytes(), b":", key], 0) % 100 * 10_000,
             Self::UnleashVariants => {
-                murmur3(joined([salt.as_bytes(), b":", key]), UNLEASH_VARIANTS) % 1_000 * 1_000
+                murmur3([salt.as_bytes(), b":", key], UNLEASH_VARIANTS) % 1_000 * 1_000
             }
         }
     }
@@ -71,6 +70,10 @@ impl Hash {
             _ => bucket(&format!("namespace:{namespace}"), key),
         }
     }
+}
+
+fn murmur3<const N: usize>(parts: [&[u8]; N], seed: u32) -> u32 {
+    parts.iter().fold(Murmur::seeded(seed), |murmur, part| murmur.then(part)).end()
 }
 
 /// FNV-1a, 32 bits, over the UTF-16 code units of a text, as GrowthBook's first SDK reads it; over the bytes of what is no

@@ -13,7 +13,7 @@ use filter_core::metrics::InvalidMetric;
 use filter_core::{Attribute, HeaderName, Metrics, Rule, Series};
 use serde::Deserialize;
 
-use crate::bucket::PartsPerMillion;
+use crate::bucket::{Murmur, PartsPerMillion};
 use crate::cookie::Cookie;
 use crate::effects::Owned;
 use crate::hash::Hash;
@@ -58,6 +58,8 @@ pub(crate) struct Rollout {
     pub(crate) missing: MissingKey,
     pub(crate) hash: Hash,
     pub(crate) salt: String,
+    /// Our own hash, with the salt in it.
+    pub(crate) salted: Murmur,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) stable: Option<Rule>,
     pub(crate) variants: Vec<Rule>,

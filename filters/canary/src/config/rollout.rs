@@ -12,7 +12,7 @@ use super::parts::RawPart;
 use super::variants::{self, RawVariant};
 use super::watch::{self, RawGuard, RawWay};
 use super::{BucketHeader, Mode, Namespace, Rollout, Switch};
-use crate::bucket::PartsPerMillion;
+use crate::bucket::{Murmur, PartsPerMillion};
 use crate::hash::Hash;
 use crate::key::{MissingKey, Part};
 use crate::shares::Arrangement;
@@ -157,8 +157,10 @@ impl RawRollout {
         let routes = self.routes.map(NonEmpty::into_vec);
         let routes = routes.map(|routes| routes.into_iter().map(|Object(way)| way).collect());
         let watched = watch::compile(guard, routes, self.stable.as_ref(), &variants)?;
+        let salt = self.salt.unwrap_or_else(|| self.name.to_string());
         Ok(Rollout {
-            salt: self.salt.unwrap_or_else(|| self.name.to_string()),
+            salted: Murmur::salted(&salt),
+            salt,
             name: self.name,
             about: self.r#match,
             mode: self.mode,
