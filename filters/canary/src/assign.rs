@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use filter_core::decision::Reason;
+use filter_core::matching::Truth;
 use filter_core::{Copies, HeaderName};
 
 use crate::bucket::{PartsPerMillion, bucket};
@@ -109,7 +110,21 @@ pub(crate) enum Place {
 /// The low end, where a route's stable version is.
 const STABLE_END: Option<Place> = Some(Place::Of(0));
 
+/// What a user gets whom nothing tells.
+const NO_KEY: Assignment = Assignment { why: Why::MissingKey, variant: None, place: None };
+
+/// The stable version, for this reason.
+fn stable(why: Why) -> Assignment {
+    Assignment { why, variant: None, place: STABLE_END }
+}
+
 impl Rollout {
+    /// Whether the rollout is about the request. What cannot be told stays on the default route.
+    pub(crate) fn is_about(&self, request: &Request<'_>) -> bool {
+        let about = self.about.as_ref();
+        about.is_none_or(|about| about.matches(request.facts.line()) == Truth::True)
+    }
+
     /// What the request's user gets.
     pub(crate) fn assign(&self, request: &Request<'_>) -> Assignment {
         let got = self.decided(request);
@@ -123,57 +138,75 @@ impl Rollout {
     /// Who the request's user is.
     pub(crate) fn user<'a>(&'a self, request: &'a Request<'_>) -> Option<Cow<'a, [u8]>> {
         let (part, user) = key::of(&self.key, request)?;
-        if *part == Part::AnonymousCookie && self.mode == Mode::Enforce {
+        if matches!(part, Part::AnonymousCookie) && self.mode == Mode::Enforce {
             request.give_anonymous_id();
         }
         Some(user)
     }
 
     fn decided(&self, request: &Request<'_>) -> Assignment {
-        let stable = |why| Assignment { why, variant: None, place: STABLE_END };
+        if !self.is_plain
+            && let Some(got) = self.by_request(request)
+        {
+            return got;
+        }
+        let user = self.user(request);
+        if !self.is_plain
+            && let Some(got) = self.by_user(user.as_deref(), request)
+        {
+            return got;
+        }
+        self.drawn(user.as_deref(), request)
+    }
+
+    /// What is decided whoever the user is.
+    #[inline(never)]
+    fn by_request(&self, request: &Request<'_>) -> Option<Assignment> {
         if self.switch == Switch::Killed {
-            return stable(Why::KillSwitch);
+            return Some(stable(Why::KillSwitch));
         }
         if let Some(got) = self.propagated(request) {
-            return got;
+            return Some(got);
         }
         let mut overrides = self.overrides.iter();
         if let Some(variant) = overrides.find_map(|one| one.choice(self, request)) {
-            return self.forced(Why::Override, variant, request);
+            return Some(self.forced(Why::Override, variant, request));
         }
-        if self.exclude.iter().any(|selector| selector.may_mean(request)) {
-            return stable(Why::Excluded);
-        }
-        let user = self.user(request);
-        if let Some(user) = &user {
+        let excluded = self.exclude.iter().any(|selector| selector.may_mean(request));
+        excluded.then(|| stable(Why::Excluded))
+    }
+
+    /// What is decided by who the user is and what they had.
+    #[inline(never)]
+    fn by_user(&self, user: Option<&[u8]>, request: &Request<'_>) -> Option<Assignment> {
+        if let Some(user) = user {
             if request.plan.holdout.as_ref().is_some_and(|holdout| holdout.holds(user)) {
-                return stable(Why::Holdout);
+                return Some(stable(Why::Holdout));
             }
             if self.namespace.as_ref().is_some_and(|namespace| !namespace.has(self.hash, user)) {
-                return stable(Why::Excluded);
+                return Some(stable(Why::Excluded));
             }
         }
         let had = self.had(request);
         if had.as_ref().is_some_and(|had| had.bucket_version < self.min_bucket_version) {
-            return stable(Why::Excluded);
+            return Some(stable(Why::Excluded));
         }
         let mut segments = self.segments.iter();
         if let Some((_, variant)) = segments.find(|(who, _)| who.surely_means(request)) {
-            return self.forced(Why::Segment, *variant, request);
+            return Some(self.forced(Why::Segment, *variant, request));
         }
-        if let Some(variant) = had.and_then(|had| self.still(&had)) {
-            return self.forced(Why::Sticky, Some(variant), request);
-        }
-        let (drawn, place) = match (&user, self.missing) {
+        let variant = had.and_then(|had| self.still(&had))?;
+        Some(self.forced(Why::Sticky, Some(variant), request))
+    }
+
+    /// What the weights give.
+    fn drawn(&self, user: Option<&[u8]>, request: &Request<'_>) -> Assignment {
+        let (drawn, place) = match (user, self.missing) {
             (Some(user), _) => (None, self.place(user)),
-            (None, MissingKey::Stable) => {
-                return Assignment { why: Why::MissingKey, variant: None, place: None };
-            }
+            (None, MissingKey::Stable) => return NO_KEY,
             // Without randomness there is no chance.
             (None, MissingKey::Random) => match request.ports.entropy.seed() {
-                seed if seed == [0; 16] => {
-                    return Assignment { why: Why::MissingKey, variant: None, place: None };
-                }
+                seed if seed == [0; 16] => return NO_KEY,
                 seed => (Some(Why::Random), bucket(&self.salt, &seed)),
             },
         };

@@ -1,7 +1,7 @@
 //! What becomes of a request's headers: nothing that a client sent under a name of ours, then what was decided.
 
 use filter_core::headers::Kinds;
-use filter_core::{Copies, Count, Edit, HeaderName, Publication, cookies, query};
+use filter_core::{Copies, Count, Edit, HeaderName, Headers, Outcome, Publication, cookies, query};
 
 use crate::assign::Assignment;
 use crate::baggage::{BAGGAGE, Carried, Decided};
@@ -17,7 +17,12 @@ pub(crate) struct Owned {
     headers: Vec<HeaderName>,
     /// In order.
     cookies: Vec<String>,
+    /// Of the headers.
     kinds: Kinds,
+    /// Of the header that holds the cookies, if there are any.
+    cookie: Kinds,
+    /// Of that which holds our member of baggage. All at once would be told apart less well.
+    baggage: Kinds,
 }
 
 impl Owned {
@@ -39,7 +44,20 @@ impl Owned {
         owned.kinds = Kinds::of(owned.headers.iter().map(|name| name.as_str().as_bytes()));
         owned.cookies.sort_unstable();
         owned.cookies.dedup();
+        let cookie = (!owned.cookies.is_empty()).then_some(b"cookie".as_slice());
+        owned.cookie = Kinds::of(cookie.into_iter());
+        owned.baggage = Kinds::of(std::iter::once(BAGGAGE.as_bytes()));
         owned
+    }
+
+    /// Whether a request may have headers or cookies of ours. Mostly it has none, and this tells so at once.
+    pub(crate) fn may_be_in(&self, headers: Headers<'_>) -> bool {
+        headers.may_hold_any(self.kinds) || headers.may_hold_any(self.cookie)
+    }
+
+    /// Whether a request may have a member of baggage that is ours.
+    pub(crate) fn may_be_in_baggage(&self, headers: Headers<'_>) -> bool {
+        headers.may_hold_any(self.baggage)
     }
 
     /// The header of this name, in whatever case.
@@ -54,21 +72,30 @@ impl Owned {
     }
 }
 
-/// The edits that take away what a client sent under our headers' names, and the cookies by which versions are chosen.
-pub(crate) fn stripped(request: &Request<'_>) -> Vec<Edit> {
+/// These edits, after those that take away what else a client sent under our headers' names, and the cookies by which
+/// versions are chosen.
+#[inline(never)]
+pub(crate) fn over_stripped(request: &Request<'_>, sets: Vec<Edit>) -> Vec<Edit> {
+    let mut edits = stripped(request);
+    if edits.is_empty() {
+        return sets;
+    }
+    edits.retain(|edit| sets.iter().all(|set| set.name() != edit.name()));
+    edits.extend(sets);
+    edits
+}
+
+fn stripped(request: &Request<'_>) -> Vec<Edit> {
     let owned = &request.plan.owned;
     let headers = request.headers();
     let mut edits: Vec<Edit> = Vec::new();
-    // Mostly none of ours is there, and this tells so at once.
-    let present = headers.may_hold_any(owned.kinds).then(|| headers.names());
-    for name in present.into_iter().flatten() {
-        if let Some(own) = owned.header(name)
-            && edits.iter().all(|edit| edit.name() != own)
-            && headers.only(own.as_str()) != Copies::None
+    let present = headers.names().filter_map(|name| owned.header(name));
+    present.for_each(|own| {
+        if edits.iter().all(|edit| edit.name() != own) && headers.only(own.as_str()) != Copies::None
         {
             edits.push(Edit::Remove(own.clone()));
         }
-    }
+    });
     if !owned.cookies.is_empty() && headers.copies("cookie").next().is_some() {
         let is_own =
             |name: &[u8]| owned.cookies.binary_search_by(|own| own.as_bytes().cmp(name)).is_ok();
@@ -85,29 +112,39 @@ impl Rollout {
         emptied.flat_map(|one| one.carriers().into_iter().map(std::borrow::Cow::into_owned))
     }
 
-    /// The headers that say what was assigned.
-    pub(crate) fn edits(&self, got: Assignment) -> impl Iterator<Item = Edit> {
-        let version = self.header.as_ref().and_then(|header| {
-            let version = match got.variant {
-                Some(variant) => self.variants.get(variant),
-                None => self.stable.as_ref(),
-            };
-            Some(Edit::Set(header.clone(), version?.as_str().into()))
-        });
-        let bucket = self.bucket_header.as_ref().zip(got.place).map(|(bucket, place)| {
-            Edit::Set(bucket.name.clone(), bucket.number(place).to_string().into_bytes())
-        });
-        version.into_iter().chain(bucket)
+    /// The header that says what was assigned.
+    pub(crate) fn edit(&self, got: Assignment) -> Option<Edit> {
+        let header = self.header.as_ref()?;
+        let version = match got.variant {
+            Some(variant) => self.variants.get(variant),
+            None => self.stable.as_ref(),
+        };
+        Some(Edit::Set(header.clone(), version?.as_str().into()))
+    }
+
+    /// Tells what was assigned by whatever else the rollout tells it.
+    #[inline(never)]
+    pub(crate) fn tell(&self, got: Assignment, request: &Request<'_>, outcome: &mut Outcome) {
+        self.keep(got, request);
+        outcome.edits.extend(self.bucket_edit(got));
+        outcome.publish.extend(self.state(got));
+    }
+
+    /// The header that says where the user lies.
+    fn bucket_edit(&self, got: Assignment) -> Option<Edit> {
+        let (bucket, place) = self.bucket_header.as_ref().zip(got.place)?;
+        let number = bucket.number(place).to_string().into_bytes();
+        Some(Edit::Set(bucket.name.clone(), number))
     }
 
     /// The filter state that says what was assigned, for routes that match on it.
-    pub(crate) fn state(&self, got: Assignment) -> Option<Publication> {
+    fn state(&self, got: Assignment) -> Option<Publication> {
         let value = self.version(got.variant).as_bytes().to_vec();
         self.filter_state.map(|name| Publication { name, value })
     }
 
     /// The names of query parameters that the upstream must not see.
-    pub(crate) fn emptied_parameters(&self) -> impl Iterator<Item = String> {
+    fn emptied_parameters(&self) -> impl Iterator<Item = String> {
         self.emptied().filter_map(|carrier| match carrier {
             Carrier::Query(name) => Some(name),
             Carrier::Header(_) | Carrier::Cookie(_) => None,
@@ -116,7 +153,7 @@ impl Rollout {
 }
 
 /// The edit that takes parameters out of the path, if any is there.
-pub(crate) fn without_parameters(request: &Request<'_>, names: &[String]) -> Option<Edit> {
+fn without_parameters(request: &Request<'_>, names: &[String]) -> Option<Edit> {
     let path = request.headers().path();
     if names.is_empty() || !path.contains(&b'?') {
         return None;
@@ -132,12 +169,32 @@ impl Plan {
         self.carry.is_some()
     }
 
-    /// How the baggage comes to say what was decided here and, if we believe it, before; and that it could not, as a count.
-    pub(crate) fn carried(
+    /// Takes parameters out of the path, and lets baggage say what was decided: by `others`, the rollouts that have an effect
+    /// and do more than set a header.
+    #[inline(never)]
+    pub(crate) fn pass_on(
         &self,
         request: &Request<'_>,
-        decided: Decided,
-    ) -> (Option<Edit>, Option<Count>) {
+        others: &[(&Rollout, Assignment)],
+        outcome: &mut Outcome,
+    ) {
+        let parameters: Vec<String> =
+            others.iter().flat_map(|(rollout, _)| rollout.emptied_parameters()).collect();
+        outcome.edits.extend(without_parameters(request, &parameters));
+        let mut decided = Decided::new();
+        if self.carries() {
+            let named = others.iter().filter(|(rollout, _)| !rollout.variants.is_empty());
+            decided.extend(named.map(|(rollout, got)| {
+                (rollout.name.to_string(), rollout.version(got.variant).to_owned())
+            }));
+        }
+        let (carried, count) = self.carried(request, decided);
+        outcome.edits.extend(carried);
+        outcome.counts.extend(count);
+    }
+
+    /// How the baggage comes to say what was decided here and, if we believe it, before; and that it could not, as a count.
+    fn carried(&self, request: &Request<'_>, decided: Decided) -> (Option<Edit>, Option<Count>) {
         let present = || request.headers().copies(BAGGAGE).next().is_some();
         let Some(Carry { too_long }) = &self.carry else {
             // Whoever is behind us may believe it.

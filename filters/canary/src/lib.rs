@@ -5,9 +5,9 @@
 //! do; [`layout`] says which buckets are whose, and so what happens when weights change; [`schedule`] changes them by the
 //! clock, and `shares` puts the two together; `request` is what can be asked, `key` who the user is, `selector` which
 //! requests are meant, `overrides` who may choose, `sticky` what a user had, `role` and `baggage` what was decided before;
-//! `assign` puts them in order, and `effects` tells the upstream; `guard` takes a variant off, and `ways` knows the routes,
-//! which `watch` looks at when a request is over. `sign` is what clients carry for us in `preview` tokens
-//! and in cookies. `config` parses, and [`compare`] holds a configuration against the one that runs.
+//! `assign` puts them in order, `effects` tells the upstream, and `versions` whoever counts; `guard` takes a variant off, and
+//! `ways` knows the routes, which `watch` looks at when a request is over. `sign` is what clients carry for us in `preview`
+//! tokens and in cookies. `config` parses, and [`compare`] holds a configuration against the one that runs.
 
 mod anonymous;
 mod assign;
@@ -31,24 +31,24 @@ mod selector;
 mod shares;
 mod sign;
 mod sticky;
+mod versions;
 mod watch;
 mod ways;
 
 use std::time::Duration;
 
-use filter_core::matching::Truth;
-use filter_core::metrics::{Family, InvalidMetric, LabelValue};
+use filter_core::metrics::InvalidMetric;
 use filter_core::{
-    Attribute, Chores, Count, Edit, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase,
-    Ports, Publication, View,
+    Attribute, Chores, Edit, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports,
+    Publication, View,
 };
 
-use assign::Why;
-use baggage::Decided;
+use assign::{Assignment, Why};
 pub use compare::compare;
 use config::{Mode, Plan, Rollout};
 pub use preview::preview_token;
 use request::Request;
+use versions::Versions;
 use watch::Watch;
 
 /// The canary filter.
@@ -57,17 +57,9 @@ pub struct Canary {
     plan: Plan,
     ledger: Ledger,
     /// Of each rollout that has versions.
-    assignments: Vec<Option<Versions>>,
+    versions: Vec<Option<Versions>>,
     /// Of each rollout that is watched.
     watches: Vec<Option<Watch>>,
-}
-
-/// The counters of a rollout's versions.
-#[derive(Debug)]
-struct Versions {
-    family: Family,
-    /// Which of the family's are the variants', by their order. The first is stable's.
-    places: Vec<usize>,
 }
 
 impl Filter for Canary {
@@ -83,11 +75,11 @@ impl Filter for Canary {
         let names = plan.rollouts.iter().map(|rollout| rollout.name.clone()).collect();
         let ledger = Ledger::open::<Why>(Self::NAME, names, metrics).map_err(uncountable)?;
         let versions = |rollout| Versions::of(rollout, metrics).map_err(uncountable);
-        let assignments = plan.rollouts.iter().map(versions).collect::<Result<_, _>>()?;
+        let versions = plan.rollouts.iter().map(versions).collect::<Result<_, _>>()?;
         let watch = |rollout| Watch::of(rollout, metrics).map_err(uncountable);
         let watches = plan.rollouts.iter().map(watch).collect::<Result<_, _>>()?;
         plan.open(metrics).map_err(uncountable)?;
-        Ok(Self { plan, ledger, assignments, watches })
+        Ok(Self { plan, ledger, versions, watches })
     }
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
@@ -100,53 +92,24 @@ impl Filter for Canary {
 
     fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
         let request = Request::new(view, ports, &self.plan);
-        let mut outcome = Outcome::pass();
-        let mut sets: Vec<Edit> = Vec::new();
-        let (mut published, mut parameters, mut decided) = (Vec::new(), Vec::new(), Decided::new());
-        for index in self.plan.candidates(&request) {
-            let Some(rollout) = self.plan.rollouts.get(index) else { continue };
-            // What cannot be told stays on the default route.
-            let about = rollout.about.as_ref();
-            if !about.is_none_or(|about| about.matches(request.facts.line()) == Truth::True) {
-                continue;
-            }
-            let mut got = rollout.assign(&request);
-            if let Some(Some(watch)) = self.watches.get(index)
-                && let Some(watched) =
-                    watch.admit(index, &mut got, || rollout.user(&request), ports)
-            {
-                memo.watched.keep(watched, *view);
-            }
-            outcome.decisions.push(self.ledger.by(index, got.why));
-            if let Some(Some(versions)) = self.assignments.get(index) {
-                outcome.counts.push(versions.count(got.variant));
-                publish(&mut published, rollout, got.variant);
-            }
-            // In shadow nothing is ours.
-            if rollout.mode == Mode::Enforce {
-                rollout.keep(got, &request);
-                sets.extend(rollout.edits(got));
-                outcome.publish.extend(rollout.state(got));
-                parameters.extend(rollout.emptied_parameters());
-                if self.plan.carries() && !rollout.variants.is_empty() {
-                    let version = rollout.version(got.variant).to_owned();
-                    decided.insert(rollout.name.to_string(), version);
-                }
-            }
+        let candidates = self.plan.candidates(&request);
+        let mut said = Said::with_room(candidates.len());
+        for index in candidates.iter().copied() {
+            self.ask(index, &request, memo, &mut said);
         }
+        let Said { mut outcome, published, others } = said;
         outcome.reroute = !outcome.publish.is_empty();
         if !published.is_empty() {
             outcome.publish.push(Publication { name: "canary_variant", value: published });
         }
-        let is_set = |edit: &Edit| sets.iter().any(|set| set.name() == edit.name());
-        outcome.edits = effects::stripped(&request);
-        outcome.edits.retain(|edit| !is_set(edit));
-        outcome.edits.append(&mut sets);
-        outcome.edits.extend(effects::without_parameters(&request, &parameters));
-        let (carried, count) = self.plan.carried(&request, decided);
-        outcome.edits.extend(carried);
-        outcome.counts.extend(count);
-        memo.cookies = request.into_cookies();
+        let owned = &self.plan.owned;
+        if owned.may_be_in(request.headers()) {
+            outcome.edits = effects::over_stripped(&request, outcome.edits);
+        }
+        if !others.is_empty() || owned.may_be_in_baggage(request.headers()) {
+            self.plan.pass_on(&request, &others, &mut outcome);
+        }
+        memo.cookies = request.cookies();
         outcome
     }
 
@@ -188,47 +151,93 @@ pub struct Memo {
     watched: watch::Notes,
 }
 
-/// Adds `ROLLOUT=VERSION` to a list.
-fn publish(list: &mut Vec<u8>, rollout: &Rollout, variant: Option<usize>) {
-    let (name, version) = (rollout.name.as_str(), rollout.version(variant));
-    list.reserve(name.len().saturating_add(version.len()).saturating_add(2));
-    if !list.is_empty() {
-        list.push(b',');
-    }
-    list.extend_from_slice(name.as_bytes());
-    list.push(b'=');
-    list.extend_from_slice(version.as_bytes());
+/// What rollouts say of a request, until all have.
+struct Said<'p> {
+    outcome: Outcome,
+    /// As `ROLLOUT=VERSION`.
+    published: Vec<u8>,
+    /// Those that have an effect and are not plain.
+    others: Vec<(&'p Rollout, Assignment)>,
 }
 
-impl Versions {
-    /// Declares a rollout's part of the counter of assignments: a family of its own, since versions are its own. A rollout
-    /// without variants has none.
-    fn of(rollout: &Rollout, metrics: &mut Metrics) -> Result<Option<Self>, InvalidMetric> {
-        if rollout.variants.is_empty() {
-            return Ok(None);
+impl Said<'_> {
+    /// With room for what so many rollouts say, so that nothing of it is moved as it grows.
+    fn with_room(rollouts: usize) -> Self {
+        let outcome = match rollouts {
+            0 => Outcome::pass(),
+            _ => Outcome {
+                decisions: Vec::with_capacity(rollouts),
+                edits: Vec::with_capacity(rollouts),
+                publish: Vec::with_capacity(1),
+                counts: Vec::with_capacity(rollouts),
+                ..Outcome::pass()
+            },
+        };
+        Self { outcome, published: Vec::new(), others: Vec::new() }
+    }
+}
+
+impl Canary {
+    /// Asks a rollout. It is a function of its own, as in the loop the compiler would make ready for all of them what few
+    /// come to.
+    #[inline(never)]
+    fn ask<'p>(
+        &'p self,
+        index: usize,
+        request: &Request<'_>,
+        memo: &mut Memo,
+        said: &mut Said<'p>,
+    ) {
+        let Some(rollout) = self.plan.rollouts.get(index) else { return };
+        if !rollout.is_about(request) {
+            return;
         }
-        let label = |text: &str| LabelValue::parse(text).ok_or(InvalidMetric::Name);
-        // A platform's control is a variant, and may be the stable version.
-        let mut names = vec![rollout.version(None)];
-        let mut places = Vec::new();
-        for variant in 0..rollout.variants.len() {
-            let name = rollout.version(Some(variant));
-            let known = names.iter().position(|known| *known == name);
-            places.push(known.unwrap_or_else(|| {
-                names.push(name);
-                names.len().saturating_sub(1)
-            }));
+        let mut got = rollout.assign(request);
+        if !rollout.is_plain {
+            got = self.watch(index, rollout, got, request, memo);
         }
-        let versions = names.into_iter().map(label).collect::<Result<_, _>>()?;
-        let family = metrics.counter(
-            "outrigger_canary_assignments_total",
-            vec![("rollout", vec![label(rollout.name.as_str())?]), ("variant", versions)],
-        )?;
-        Ok(Some(Self { family, places }))
+        said.outcome.decisions.push(self.ledger.by(index, got.why));
+        if let Some(Some(versions)) = self.versions.get(index) {
+            let version = versions.of_variant(got.variant);
+            said.outcome.counts.push(version.count);
+            list(&mut said.published, &version.word);
+        }
+        // In shadow nothing is ours.
+        if rollout.mode == Mode::Enforce {
+            said.outcome.edits.extend(rollout.edit(got));
+            if !rollout.is_plain {
+                rollout.tell(got, request, &mut said.outcome);
+                said.others.push((rollout, got));
+            }
+        }
     }
 
-    fn count(&self, variant: Option<usize>) -> Count {
-        let place = variant.and_then(|variant| self.places.get(variant)).copied();
-        Count::Add(self.family.series(&[0, place.unwrap_or_default()]), 1)
+    /// Keeps a user from a variant that is off, and notes what to look at when the exchange is over.
+    #[inline(never)]
+    fn watch(
+        &self,
+        index: usize,
+        rollout: &Rollout,
+        mut got: Assignment,
+        request: &Request<'_>,
+        memo: &mut Memo,
+    ) -> Assignment {
+        if let Some(Some(watch)) = self.watches.get(index)
+            && let Some(watched) =
+                watch.admit(index, &mut got, || rollout.user(request), request.ports)
+        {
+            memo.watched.keep(watched, request.headers());
+        }
+        got
     }
+}
+
+/// Adds a word to a list.
+fn list(list: &mut Vec<u8>, word: &[u8]) {
+    if list.is_empty() {
+        *list = word.to_vec();
+        return;
+    }
+    list.push(b',');
+    list.extend_from_slice(word);
 }

@@ -13,7 +13,8 @@ use crate::config::Plan;
 /// A request, and the world to decide it in.
 pub(crate) struct Request<'a> {
     pub(crate) facts: Facts<'a>,
-    pub(crate) ports: Ports<'a>,
+    headers: Headers<'a>,
+    pub(crate) ports: &'a Ports<'a>,
     pub(crate) plan: &'a Plan,
     wall: OnceCell<Duration>,
     believed: OnceCell<bool>,
@@ -26,10 +27,11 @@ pub(crate) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    pub(crate) fn new(view: &'a View<'a>, ports: &Ports<'a>, plan: &'a Plan) -> Self {
+    pub(crate) fn new(view: &'a View<'a>, ports: &'a Ports<'a>, plan: &'a Plan) -> Self {
         Self {
             facts: Facts::new(view),
-            ports: *ports,
+            headers: view.request(),
+            ports,
             plan,
             wall: OnceCell::new(),
             believed: OnceCell::new(),
@@ -42,7 +44,7 @@ impl<'a> Request<'a> {
     }
 
     pub(crate) fn headers(&self) -> Headers<'a> {
-        self.facts.headers()
+        self.headers
     }
 
     /// Time since the Unix epoch; the end of time if it cannot be told.
@@ -98,8 +100,8 @@ impl<'a> Request<'a> {
     }
 
     /// The cookies that the client is given.
-    pub(crate) fn into_cookies(self) -> Vec<Vec<u8>> {
-        let mut cookies = self.cookies.into_inner();
+    pub(crate) fn cookies(&self) -> Vec<Vec<u8>> {
+        let mut cookies = self.cookies.take();
         if let Some(Some(AnonymousId::New { value, .. })) = self.anonymous.get()
             && self.anonymous_counts.get()
             && let Some(cookie) = &self.plan.anonymous

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use filter_core::metrics::{Family, InvalidMetric, LabelValue};
-use filter_core::{Attribute, Count, Metrics, Ports, Rule, View};
+use filter_core::{Attribute, Count, Headers, Metrics, Ports, Rule, View};
 
 use crate::assign::{Assignment, Place, Why};
 use crate::config::{Mode, Overrides, Rollout};
@@ -222,13 +222,13 @@ impl Watch {
 }
 
 impl Notes {
-    /// Keeps what is to be looked at when the request is over.
     pub(crate) fn is_empty(&self) -> bool {
         self.watched.is_empty()
     }
 
-    pub(crate) fn keep(&mut self, watched: Watched, view: View<'_>) {
-        if self.watched.is_empty() && view.request().is_grpc() {
+    /// Keeps what is to be looked at when the request with these headers is over.
+    pub(crate) fn keep(&mut self, watched: Watched, headers: Headers<'_>) {
+        if self.watched.is_empty() && headers.is_grpc() {
             self.protocol = Protocol::Grpc;
         }
         self.watched.push(watched);

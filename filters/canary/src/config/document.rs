@@ -80,7 +80,11 @@ pub(crate) fn parse(document: &[u8]) -> Result<Plan, Invalid> {
     let holdout = raw
         .holdout
         .map(|Object(raw)| Holdout { salt: raw.salt.unwrap_or_default(), weight: raw.weight });
-    let shared = Shared { is_signed: keys.is_some(), is_anonymous: anonymous.is_some() };
+    let shared = Shared {
+        is_signed: keys.is_some(),
+        is_anonymous: anonymous.is_some(),
+        has_a_part: role != Role::Edge || holdout.is_some() || carry.is_some(),
+    };
     let mut unique = Unique::default();
     if let Some(cookie) = &anonymous {
         unique.take("cookie", &cookie.name, "/anonymousCookie", "/name")?;
@@ -96,7 +100,8 @@ pub(crate) fn parse(document: &[u8]) -> Result<Plan, Invalid> {
     let about = rollouts.iter().map(|rollout| rollout.about.iter().map(Operation::about).collect());
     let index = Index::over(about);
     let owned = Owned::of(&rollouts);
-    Ok(Plan { rollouts, holdout, role, member, carry, keys, anonymous, owned, index })
+    let all = (0..rollouts.len()).collect();
+    Ok(Plan { rollouts, all, holdout, role, member, carry, keys, anonymous, owned, index })
 }
 
 /// Names that may be given once, by what they are names of.

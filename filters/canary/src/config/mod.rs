@@ -8,6 +8,8 @@ mod rollout;
 mod variants;
 mod watch;
 
+use std::borrow::Cow;
+
 use filter_core::matching::{Index, Operation};
 use filter_core::metrics::InvalidMetric;
 use filter_core::{Attribute, HeaderName, Metrics, Rule, Series};
@@ -65,6 +67,9 @@ pub(crate) struct Rollout {
     pub(crate) variants: Vec<Rule>,
     pub(crate) shares: Shares,
     pub(crate) watched: Option<Watched>,
+    /// Whether nothing decides but the weights, and nothing tells but a header. So it is with most, and one question spares
+    /// them many.
+    pub(crate) is_plain: bool,
 }
 
 /// Whether a decision has an effect.
@@ -113,6 +118,8 @@ pub(crate) struct Holdout {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) rollouts: Vec<Rollout>,
+    /// Their places.
+    pub(crate) all: Vec<usize>,
     pub(crate) holdout: Option<Holdout>,
     pub(crate) role: Role,
     /// The key of our member of baggage.
@@ -142,10 +149,10 @@ impl Plan {
     }
 
     /// The places of the rollouts that may be about a request, in order.
-    pub(crate) fn candidates(&self, request: &Request<'_>) -> Vec<usize> {
+    pub(crate) fn candidates(&self, request: &Request<'_>) -> Cow<'_, [usize]> {
         let index = self.index.as_ref();
         let found = index.and_then(|index| request.facts.line().candidates(index));
-        found.unwrap_or_else(|| (0..self.rollouts.len()).collect())
+        found.map_or(Cow::Borrowed(&self.all), Cow::Owned)
     }
 
     /// The attributes that decisions ask for, each once.

@@ -27,6 +27,8 @@ const TAKEN_STATES: [&str; 2] = ["variant", "route"];
 pub(super) struct Shared {
     pub(super) is_signed: bool,
     pub(super) is_anonymous: bool,
+    /// Whether the document has a part in every decision: by peers, a holdout or baggage.
+    pub(super) has_a_part: bool,
 }
 
 #[derive(Deserialize)]
@@ -157,10 +159,18 @@ impl RawRollout {
         let routes = self.routes.map(NonEmpty::into_vec);
         let routes = routes.map(|routes| routes.into_iter().map(|Object(way)| way).collect());
         let watched = watch::compile(guard, routes, self.stable.as_ref(), &variants)?;
+        let namespace = self.namespace.map(|Object(raw)| raw.compile()).transpose()?;
+        let is_decided = self.kill_switch
+            || shared.has_a_part
+            || sticky.is_some()
+            || namespace.is_some()
+            || !(overrides.is_empty() && exclude.is_empty() && segments.is_empty());
+        let is_told = bucket_header.is_some() || filter_state.is_some() || watched.is_some();
         let salt = self.salt.unwrap_or_else(|| self.name.to_string());
         Ok(Rollout {
             salted: Murmur::salted(&salt),
             salt,
+            is_plain: !is_decided && !is_told,
             name: self.name,
             about: self.r#match,
             mode: self.mode,
@@ -177,7 +187,7 @@ impl RawRollout {
             key,
             missing: self.missing_key,
             hash: self.hash,
-            namespace: self.namespace.map(|Object(raw)| raw.compile()).transpose()?,
+            namespace,
             stable: self.stable,
             variants,
             shares,
