@@ -51,6 +51,7 @@ pub(crate) enum Why {
 }
 
 impl Reason for Why {
+    /// In the order in which they are declared, so that one finds its own among things made of them.
     const ALL: &'static [Self] = &[
         Self::KillSwitch,
         Self::Propagated,
@@ -334,5 +335,15 @@ impl BucketHeader {
         let scaled = u64::from(place).saturating_mul(u64::from(self.buckets));
         let number = scaled.checked_div(u64::from(PartsPerMillion::ALL.parts()));
         number.and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_listed_as_they_are_declared() {
+        assert!(Why::ALL.iter().enumerate().all(|(place, why)| *why as usize == place));
     }
 }

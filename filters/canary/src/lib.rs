@@ -37,10 +37,11 @@ mod ways;
 
 use std::time::Duration;
 
+use filter_core::decision::Reason as _;
 use filter_core::metrics::InvalidMetric;
 use filter_core::{
-    Attribute, Chores, Edit, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports,
-    Publication, View,
+    Attribute, Chores, Decision, Edit, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome,
+    Phase, Ports, Publication, View,
 };
 
 use assign::{Assignment, Why};
@@ -55,7 +56,8 @@ use watch::Watch;
 #[derive(Debug)]
 pub struct Canary {
     plan: Plan,
-    ledger: Ledger,
+    /// Of each rollout, for each reason in its order: made once, as each request takes one of them.
+    decisions: Vec<Vec<Decision>>,
     /// Of each rollout that has versions.
     versions: Vec<Option<Versions>>,
     /// Of each rollout that is watched.
@@ -74,12 +76,14 @@ impl Filter for Canary {
         };
         let names = plan.rollouts.iter().map(|rollout| rollout.name.clone()).collect();
         let ledger = Ledger::open::<Why>(Self::NAME, names, metrics).map_err(uncountable)?;
+        let by = |index| Why::ALL.iter().map(|why| ledger.by(index, *why)).collect();
+        let decisions = (0..plan.rollouts.len()).map(by).collect();
         let versions = |rollout| Versions::of(rollout, metrics).map_err(uncountable);
         let versions = plan.rollouts.iter().map(versions).collect::<Result<_, _>>()?;
         let watch = |rollout| Watch::of(rollout, metrics).map_err(uncountable);
         let watches = plan.rollouts.iter().map(watch).collect::<Result<_, _>>()?;
         plan.open(metrics).map_err(uncountable)?;
-        Ok(Self { plan, ledger, versions, watches })
+        Ok(Self { plan, decisions, versions, watches })
     }
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
@@ -196,7 +200,10 @@ impl Canary {
         if !rollout.is_plain {
             got = self.watch(index, rollout, got, request, memo);
         }
-        said.outcome.decisions.push(self.ledger.by(index, got.why));
+        let decisions = self.decisions.get(index);
+        if let Some(decision) = decisions.and_then(|decisions| decisions.get(got.why as usize)) {
+            said.outcome.decisions.push(decision.clone());
+        }
         if let Some(Some(versions)) = self.versions.get(index) {
             let version = versions.of_variant(got.variant);
             said.outcome.counts.push(version.count);
