@@ -238,3 +238,48 @@ impl RawNamespace {
         Ok(Namespace { name: self.name, from: self.from, to: self.to })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config;
+
+    fn is_plain(fields: &str, document: &str) -> bool {
+        let document = format!(
+            r#"{{"rollouts":[{{"name":"checkout","header":"x-canary","key":[{{"anonymousCookie":{{}}}}],"variants":[{{"name":"v2","weight":5}}]{fields}}}],"anonymousCookie":{{"name":"id"}}{document}}}"#
+        );
+        config::parse(document.as_bytes()).unwrap().rollouts.iter().all(|rollout| rollout.is_plain)
+    }
+
+    #[test]
+    fn plain_is_what_only_weights_decide_and_only_a_header_tells() {
+        let keys = r#","signingKeys":[{"id":"a","secret":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]"#;
+        for (fields, document) in [
+            ("", ""),
+            ("", keys),
+            (r#","mode":"shadow","match":{"paths":["/a"]}"#, ""),
+            (r#","missingKey":"random","salt":"a","hash":"flagd","coverage":50"#, ""),
+        ] {
+            assert!(is_plain(fields, document), "{fields}{document}");
+        }
+        for (fields, document) in [
+            (r#","killSwitch":true"#, ""),
+            (r#","overrides":[{"nginx":{"canaryByCookie":"canary"}}]"#, ""),
+            (r#","exclude":[{"match":{"paths":["/a"]}}]"#, ""),
+            (r#","segments":[{"variant":"v2","match":{"paths":["/a"]}}]"#, ""),
+            (r#","stickyCookie":{"name":"had"}"#, keys),
+            (r#","namespace":{"name":"a","from":0,"to":50}"#, ""),
+            (r#","bucketHeader":{"name":"x-bucket"}"#, ""),
+            (r#","filterState":"checkout""#, ""),
+            (r#","guard":{"errors":{"max":5}}"#, ""),
+            (
+                r#","routes":[{"version":"stable","cluster":"v1"},{"version":"v2","cluster":"v2"}]"#,
+                "",
+            ),
+            ("", r#","holdout":{"weight":5}"#),
+            ("", r#","baggage":{}"#),
+            ("", r#","role":"mesh","peers":{"application":true}"#),
+        ] {
+            assert!(!is_plain(fields, document), "{fields}{document}");
+        }
+    }
+}
