@@ -117,8 +117,12 @@ impl Filter for Canary {
         outcome
     }
 
-    fn heeds(&self, memo: &Memo) -> bool {
-        !memo.cookies.is_empty() || !memo.watched.is_empty()
+    fn heeds(&self, memo: &Memo, phase: Phase) -> bool {
+        match phase {
+            Phase::Request => false,
+            Phase::Response => !memo.cookies.is_empty(),
+            Phase::Log => !memo.watched.is_empty(),
+        }
     }
 
     fn on_response(&self, _: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {

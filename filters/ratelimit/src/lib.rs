@@ -101,7 +101,7 @@ impl Filter for RateLimit {
         outcome
     }
 
-    fn heeds(&self, memo: &Memo) -> bool {
+    fn heeds(&self, memo: &Memo, _: Phase) -> bool {
         let Memo { standings, evidence, charged, leases } = memo;
         !standings.is_empty() || evidence.is_some() || !charged.is_empty() || !leases.is_empty()
     }

@@ -40,8 +40,8 @@ pub(crate) trait Chain {
         so_far: &mut Outcome,
     );
 
-    /// Whether any of them heeds what comes of the exchange, or was not asked of the request.
-    fn heeds(&self, memo: &Self::Memo) -> bool;
+    /// Whether any of them heeds what comes of the exchange in this phase, or was not asked of the request.
+    fn heeds(&self, memo: &Self::Memo, phase: Phase) -> bool;
 
     /// Asks those that the request got to, last first.
     fn on_response(
@@ -172,9 +172,9 @@ impl<F: Filter, C: Chain> Chain for Link<F, C> {
         }
     }
 
-    fn heeds(&self, memo: &Self::Memo) -> bool {
-        let own = |filter: &F| memo.stage == Stage::Ahead || filter.heeds(&memo.own);
-        self.filter.as_ref().is_some_and(own) || self.behind.heeds(&memo.behind)
+    fn heeds(&self, memo: &Self::Memo, phase: Phase) -> bool {
+        let own = |filter: &F| memo.stage == Stage::Ahead || filter.heeds(&memo.own, phase);
+        self.filter.as_ref().is_some_and(own) || self.behind.heeds(&memo.behind, phase)
     }
 
     fn on_response(
@@ -260,7 +260,7 @@ impl Chain for End {
 
     fn on_answer(&self, _: View<'_>, _: &Answer, _: &mut (), _: &Ports<'_>, _: &mut Outcome) {}
 
-    fn heeds(&self, (): &()) -> bool {
+    fn heeds(&self, (): &(), _: Phase) -> bool {
         false
     }
 

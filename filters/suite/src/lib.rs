@@ -71,8 +71,8 @@ impl Filter for Suite {
         self.0.on_answer(*view, answer, &mut memo.0, ports)
     }
 
-    fn heeds(&self, memo: &Memo) -> bool {
-        self.0.0.heeds(&memo.0)
+    fn heeds(&self, memo: &Memo, phase: Phase) -> bool {
+        self.0.0.heeds(&memo.0, phase)
     }
 
     fn on_response(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {

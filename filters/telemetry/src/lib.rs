@@ -167,8 +167,8 @@ impl Filter for Telemetry {
         outcome
     }
 
-    fn heeds(&self, _: &Memo) -> bool {
-        self.heeds_ends || self.tracing.is_some()
+    fn heeds(&self, _: &Memo, phase: Phase) -> bool {
+        self.tracing.is_some() || (self.heeds_ends && phase == Phase::Log)
     }
 
     fn on_response(&self, view: &View<'_>, memo: &mut Memo, _: &Ports<'_>) -> Outcome {

@@ -64,10 +64,10 @@ pub trait Filter: Sized + 'static {
         Outcome::pass()
     }
 
-    /// Whether anything may come of asking in a later phase about an exchange of which this is kept, once its request has
-    /// been decided on. If not, the host need not ask, and forgets it.
-    fn heeds(&self, memo: &Self::Memo) -> bool {
-        let _ = memo;
+    /// Whether anything may come of asking in this later phase about an exchange of which this is kept, once its request has
+    /// been decided on. If not, the host need not ask; if nothing may in any phase, it forgets the exchange.
+    fn heeds(&self, memo: &Self::Memo, phase: Phase) -> bool {
+        let _ = (memo, phase);
         true
     }
 

@@ -112,7 +112,8 @@ impl<F: Filter> Module<F> {
             Some(plugin) => passage.on_request(plugin),
             None => passage.fault("not_configured"),
         };
-        let heeds = |plugin: &Rc<Plugin<F>>| !F::LATER.is_empty() && passage.is_heeded(plugin);
+        let heeds =
+            |plugin: &Rc<Plugin<F>>| F::LATER.iter().any(|phase| passage.is_heeded(plugin, *phase));
         if action == Action::Pause || plugin.as_ref().is_some_and(heeds) {
             self.streams.borrow_mut().insert(context, Stream { plugin, passage });
         }
@@ -130,6 +131,7 @@ impl<F: Filter> Module<F> {
         if F::LATER.contains(&Phase::Response)
             && let Some(stream) = self.streams.borrow_mut().get_mut(&context)
             && let Some(plugin) = &stream.plugin
+            && stream.passage.is_heeded(plugin, Phase::Response)
         {
             stream.passage.on_response(plugin);
         }
@@ -142,11 +144,13 @@ impl<F: Filter> Module<F> {
         }
         // Nothing is asked of it any more, so that it cannot be told twice.
         let stream = self.streams.borrow_mut().remove(&context);
-        let (plugin, mut passage) = match stream {
-            Some(stream) => (stream.plugin, stream.passage),
-            None => (self.first(context), Passage::new(context)),
+        let (plugin, mut passage, was_asked) = match stream {
+            Some(stream) => (stream.plugin, stream.passage, true),
+            None => (self.first(context), Passage::new(context), false),
         };
-        if let Some(plugin) = plugin {
+        if let Some(plugin) = plugin
+            && (!was_asked || passage.is_heeded(&plugin, Phase::Log))
+        {
             passage.on_log(&plugin);
         }
     }

@@ -77,9 +77,9 @@ impl<F: Filter> Passage<F> {
         let _ = apply::effects(&outcome, &plugin.stats, None);
     }
 
-    /// Whether the filter may be asked again.
-    pub(crate) fn is_heeded(&self, plugin: &Plugin<F>) -> bool {
-        plugin.filter.heeds(&self.memo)
+    /// Whether anything may come of asking the filter in this later phase.
+    pub(crate) fn is_heeded(&self, plugin: &Plugin<F>, phase: Phase) -> bool {
+        plugin.filter.heeds(&self.memo, phase)
     }
 
     /// What to do with a body or trailers: going on would let the held headers go on as well.

@@ -42,8 +42,8 @@ enum Act {
 
 thread_local! {
     static SCRIPT: RefCell<Script> = RefCell::default();
-    /// Whether the filter heeds what comes of its requests. Every test has a thread of its own.
-    static HEEDS: Cell<bool> = const { Cell::new(true) };
+    /// The phases in which the filter heeds what comes of its requests. Every test has a thread of its own.
+    static HEEDS: Cell<&'static [Phase]> = const { Cell::new(&[Phase::Response, Phase::Log]) };
 }
 
 fn answer() -> (u32, Vec<u8>) {
@@ -373,8 +373,8 @@ impl Filter for Curious {
         self.answer(*memo / 2 + self.ask(view, ports))
     }
 
-    fn heeds(&self, _: &u64) -> bool {
-        HEEDS.get()
+    fn heeds(&self, _: &u64, phase: Phase) -> bool {
+        HEEDS.get().contains(&phase)
     }
 
     fn on_response(&self, view: &View<'_>, memo: &mut u64, ports: &Ports<'_>) -> Outcome {
@@ -594,7 +594,9 @@ fn exchanges_may_be_made_in_one_order_and_come_in_another() {
 
 #[test]
 fn what_a_filter_does_not_heed_it_is_not_asked_about_again() {
-    for (root, heeds) in [(u32::MAX - 29, true), (u32::MAX - 19, false)] {
+    let phases: [&[Phase]; 4] =
+        [&[], &[Phase::Response], &[Phase::Log], &[Phase::Response, Phase::Log]];
+    for (root, heeds) in (0..).map(|case| u32::MAX - 10 * (case + 2)).zip(phases) {
         HEEDS.set(heeds);
         SCRIPT.set(Script { answers: vec![(0, Vec::new())], ..Script::default() });
         let stream = root + 1;
@@ -607,7 +609,8 @@ fn what_a_filter_does_not_heed_it_is_not_asked_about_again() {
         let response = SCRIPT.with_borrow(|script| script.next);
         plugin::proxy_on_log(stream);
         let log = SCRIPT.with_borrow(|script| script.next);
-        assert_eq!((response > told, log > response), (heeds, heeds));
+        let asked = [(Phase::Response, response > told), (Phase::Log, log > response)];
+        assert!(asked.iter().all(|(phase, asked)| *asked == heeds.contains(phase)), "{heeds:?}");
         plugin::proxy_on_delete(stream);
         plugin::proxy_on_delete(root);
     }
