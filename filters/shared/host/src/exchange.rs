@@ -51,6 +51,7 @@ impl Plan {
     }
 
     /// The values of all attributes, if they come together.
+    #[inline(never)]
     fn batch(&self) -> Option<Vec<(Attribute, Option<Value>)>> {
         let values = wire::list(self.expression.as_ref()?.evaluate().ok()?)?;
         if values.len() != self.attributes.len() {
@@ -122,6 +123,15 @@ fn path(attribute: Attribute) -> Vec<u8> {
         Attribute::FilterState(name) => name.into(),
         _ => attribute.path().join("\0").into(),
     }
+}
+
+/// Where the proxy has a header of the request alone.
+fn sent(name: &str) -> Vec<u8> {
+    let headers = b"request\0headers\0";
+    let mut path = Vec::with_capacity(headers.len().saturating_add(name.len()));
+    path.extend_from_slice(headers);
+    path.extend_from_slice(name.as_bytes());
+    path
 }
 
 fn single(attribute: Attribute, path: &[u8]) -> Option<Value> {
@@ -219,8 +229,7 @@ impl Exchange for HostExchange<'_> {
 
     fn lone_request_header(&self, name: &str) -> Option<Vec<u8>> {
         if self.phase == Phase::Log && self.request.get().is_none() {
-            let path = [&b"request\0headers\0"[..], name.as_bytes()].concat();
-            match abi::property(&path) {
+            match abi::property(&sent(name)) {
                 // The proxy puts a comma between copies, and a value may have one of its own.
                 Ok(value) if !value.contains(&b',') => return Some(value),
                 Err(Status::NOT_FOUND) => return None,
@@ -233,7 +242,7 @@ impl Exchange for HostExchange<'_> {
     fn attribute(&self, attribute: Attribute) -> Option<Value> {
         let path = self.plan.path(attribute)?;
         let mut known = self.attributes.borrow_mut();
-        if known.is_empty() && !self.held {
+        if self.plan.expression.is_some() && known.is_empty() && !self.held {
             *known = self.plan.batch().unwrap_or_default();
         }
         if let Some((_, value)) = known.iter().find(|(other, _)| *other == attribute) {

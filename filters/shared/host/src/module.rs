@@ -1,6 +1,6 @@
 //! Which plugin and which exchange a callback is about.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use filter_core::{Answer, Chores, Filter, Phase};
@@ -19,10 +19,19 @@ const MAX_CALLS: usize = 64;
 /// A proxy makes no callback while another one runs, but for memory, so that nothing here is asked for while it is lent.
 pub struct Module<F: Filter> {
     roots: RefCell<Vec<Root<F>>>,
-    /// The contexts that were made and not asked about yet, each with its root's: in Envoy, the one that comes next.
-    fresh: RefCell<Vec<(u32, u32)>>,
+    /// The context that was made last, if it was not asked about yet, with its root's: in Envoy, the one that comes next.
+    latest: Cell<Option<Fresh>>,
+    /// The others that were not asked about yet.
+    fresh: RefCell<Vec<Fresh>>,
     /// By the numbers of their contexts. The proxy gives those, so that nobody can choose numbers that collide.
     streams: RefCell<FxHashMap<u32, Stream<F>>>,
+}
+
+/// A context that was made and not asked about yet.
+#[derive(Clone, Copy)]
+struct Fresh {
+    context: u32,
+    root: u32,
 }
 
 /// The context of a plugin.
@@ -45,6 +54,7 @@ impl<F: Filter> Module<F> {
     pub const fn new() -> Self {
         Self {
             roots: RefCell::new(Vec::new()),
+            latest: Cell::new(None),
             fresh: RefCell::new(Vec::new()),
             streams: RefCell::new(FxHashMap::with_hasher(FxBuildHasher)),
         }
@@ -54,8 +64,8 @@ impl<F: Filter> Module<F> {
     pub fn on_context_create(&self, context: u32, root: u32) {
         if root == 0 {
             self.roots.borrow_mut().push(Root { id: context, plugin: None });
-        } else {
-            self.fresh.borrow_mut().push((context, root));
+        } else if let Some(other) = self.latest.replace(Some(Fresh { context, root })) {
+            self.fresh.borrow_mut().push(other);
         }
     }
 
@@ -106,16 +116,18 @@ impl<F: Filter> Module<F> {
 
     /// The request has come.
     pub fn on_request_headers(&self, context: u32) -> Action {
-        let plugin = self.first(context);
+        let roots = self.roots.borrow();
+        let plugin = self.first(context).and_then(|root| configured(&roots, root));
         let mut passage = Passage::new(context);
-        let action = match &plugin {
+        let action = match plugin {
             Some(plugin) => passage.on_request(plugin),
             None => passage.fault("not_configured"),
         };
         let heeds =
             |plugin: &Rc<Plugin<F>>| F::LATER.iter().any(|phase| passage.is_heeded(plugin, *phase));
-        if action == Action::Pause || plugin.as_ref().is_some_and(heeds) {
-            self.streams.borrow_mut().insert(context, Stream { plugin, passage });
+        if action == Action::Pause || plugin.is_some_and(heeds) {
+            let stream = Stream { plugin: plugin.cloned(), passage };
+            self.streams.borrow_mut().insert(context, stream);
         }
         action
     }
@@ -143,56 +155,67 @@ impl<F: Filter> Module<F> {
             return;
         }
         // Nothing is asked of it any more, so that it cannot be told twice.
-        let stream = self.streams.borrow_mut().remove(&context);
-        let (plugin, mut passage, was_asked) = match stream {
-            Some(stream) => (stream.plugin, stream.passage, true),
-            None => (self.first(context), Passage::new(context), false),
-        };
-        if let Some(plugin) = plugin
-            && (!was_asked || passage.is_heeded(&plugin, Phase::Log))
-        {
-            passage.on_log(&plugin);
+        if let Some(stream) = self.taken(context) {
+            if let Stream { plugin: Some(plugin), mut passage } = stream
+                && passage.is_heeded(&plugin, Phase::Log)
+            {
+                passage.on_log(&plugin);
+            }
+        } else if let Some(root) = self.first(context) {
+            let roots = self.roots.borrow();
+            if let Some(plugin) = configured(&roots, root) {
+                Passage::new(context).on_log(plugin);
+            }
         }
     }
 
     /// A context is no more.
     pub fn on_delete(&self, context: u32) {
         // Dropped when nothing is borrowed any more.
-        let stream = self.streams.borrow_mut().remove(&context);
-        if stream.is_none() && !self.is_passed(context) {
+        let stream = self.taken(context);
+        if stream.is_none() && self.first(context).is_none() {
             self.forget(context);
         }
     }
 
-    /// Whether nothing is kept of a context that is no stream's: what most requests come to.
-    fn is_passed(&self, context: u32) -> bool {
-        self.fresh.borrow().is_empty() && self.roots.borrow().iter().all(|root| root.id != context)
-    }
-
-    /// Drops what is kept of a context that is no stream's.
-    #[inline(never)]
-    fn forget(&self, context: u32) {
-        self.fresh.borrow_mut().retain(|(own, _)| *own != context);
-        self.roots.borrow_mut().retain(|root| root.id != context);
+    /// What is kept of an exchange, which is not kept any longer. Of most requests nothing is, and then there is no search.
+    fn taken(&self, context: u32) -> Option<Stream<F>> {
+        let mut streams = self.streams.borrow_mut();
+        if streams.is_empty() { None } else { streams.remove(&context) }
     }
 
     /// The plugin of a root context, if it was configured.
     fn plugin(&self, root: u32) -> Option<Rc<Plugin<F>>> {
-        self.roots.borrow().iter().find(|each| each.id == root)?.plugin.clone()
+        configured(&self.roots.borrow(), root).cloned()
     }
 
-    /// The plugin of a context that is asked about for the first time.
-    fn first(&self, context: u32) -> Option<Rc<Plugin<F>>> {
-        let mut fresh = self.fresh.borrow_mut();
-        let last = *fresh.last()?;
-        let root = match last {
-            (own, root) if own == context => {
-                fresh.pop();
-                root
+    /// The root of a context that was not asked about yet, and is from now on.
+    fn first(&self, context: u32) -> Option<u32> {
+        match self.latest.get() {
+            Some(latest) if latest.context == context => {
+                self.latest.set(None);
+                Some(latest.root)
             }
-            _ => taken(&mut fresh, context)?,
-        };
-        self.plugin(root)
+            _ if self.fresh.borrow().is_empty() => None,
+            _ => self.earlier(context),
+        }
+    }
+
+    /// The same of a context that is not the last that was made.
+    #[cold]
+    #[inline(never)]
+    fn earlier(&self, context: u32) -> Option<u32> {
+        let mut fresh = self.fresh.borrow_mut();
+        let at = fresh.iter().rposition(|each| each.context == context)?;
+        Some(fresh.swap_remove(at).root)
+    }
+
+    /// Drops a plugin, if the context is one's.
+    fn forget(&self, context: u32) {
+        let is_root = self.roots.borrow().iter().any(|root| root.id == context);
+        if is_root {
+            self.roots.borrow_mut().retain(|root| root.id != context);
+        }
     }
 
     /// Counts, sends, and asks again about held requests. The effective context is another one afterwards.
@@ -230,12 +253,9 @@ impl<F: Filter> Module<F> {
     }
 }
 
-/// The root of a context that is not the last that was made, which is no longer among them.
-#[cold]
-#[inline(never)]
-fn taken(fresh: &mut Vec<(u32, u32)>, context: u32) -> Option<u32> {
-    let at = fresh.iter().rposition(|(own, _)| *own == context)?;
-    Some(fresh.swap_remove(at).1)
+/// The plugin of a root context, if it was configured.
+fn configured<F: Filter>(roots: &[Root<F>], root: u32) -> Option<&Rc<Plugin<F>>> {
+    roots.iter().find(|each| each.id == root)?.plugin.as_ref()
 }
 
 /// Makes the calls that follow be about this context.
