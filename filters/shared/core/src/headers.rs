@@ -53,7 +53,9 @@ impl<'a> Headers<'a> {
     /// Whether a line of one of these names may be there, or an edit be about one; if not, none is.
     #[must_use]
     pub fn may_hold_any(self, names: Kinds) -> bool {
-        !self.edits.is_empty() || self.map.kinds().may_share(names)
+        // Some may be alike in length to one of these and in letters to another.
+        let each = || self.map.iter().any(|(name, _)| names.may_hold(name));
+        !self.edits.is_empty() || (self.map.kinds().may_share(names) && each())
     }
 
     /// The names that lines came under and that edits are about, each perhaps several times, and in the case that they
@@ -215,6 +217,24 @@ mod tests {
             let found: Vec<Vec<u8>> =
                 Headers::new(&map, &edits).copies(&sought).map(<[u8]>::to_vec).collect();
             prop_assert_eq!(found, expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_is_missed_where_some_may_be_held(
+            names in prop::collection::vec("[a-zA-Z0-9:-]{0,20}", 0..9),
+            sought in prop::collection::vec("[a-z0-9:-]{0,20}", 0..9),
+        ) {
+            let map = HeaderMap::from_pairs(names.iter().map(|name| (name, "")));
+            let kinds = Kinds::of(sought.iter().map(String::as_bytes));
+            let held = Headers::new(&map, &[]).may_hold_any(kinds);
+            for name in &names {
+                let is_sought = sought.iter().any(|sought| sought.eq_ignore_ascii_case(name));
+                prop_assert!(held || !is_sought, "{}", name);
+            }
+            let by_one = names.iter().any(|name| kinds.may_hold(name.as_bytes()));
+            prop_assert_eq!(held, by_one);
         }
     }
 
