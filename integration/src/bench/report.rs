@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::bench::rounds::{Plan, Series};
 use crate::bench::scenario::Scenario;
 use crate::bench::scenarios::NOOP;
-use crate::bench::statistics::{Spread, differences, ratios};
+use crate::bench::statistics::{Spread, calm, differences, ratios};
 
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
@@ -36,7 +36,8 @@ pub struct Meta {
     pub module_bytes: BTreeMap<String, u64>,
 }
 
-/// One scenario. Every number is a median over the rounds; what compares two scenarios was compared round by round.
+/// One scenario. Every number is a median over the rounds, and what compares two scenarios was compared round by round; but
+/// for those that say how it is while the machine is [`calm`].
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// Its name.
@@ -66,6 +67,10 @@ pub struct Row {
     pub over_native_us: Option<f64>,
     /// What they add beyond what the host calls alone add, in microseconds.
     pub over_calls_us: Option<f64>,
+    /// What the filters add to the floor while the machine is calm, in microseconds.
+    pub calm_us: Option<f64>,
+    /// The same, as a multiple of what a filter adds that does nothing.
+    pub calm_vs_noop: Option<f64>,
     /// The median latency, in milliseconds.
     pub p50_ms: f64,
     /// The latency that one request of a hundred exceeded, in milliseconds.
@@ -86,6 +91,11 @@ pub fn rows(scenarios: &[Scenario], series: &[Series]) -> Vec<Row> {
         Some(differences(cpu(name)?, cpu(floor)?))
     };
     let noop = added(NOOP);
+    let calmly = |name: &str| {
+        let floor = scenarios.iter().find(|scenario| scenario.name == name)?.floor?;
+        Some(calm(cpu(name)?)? - calm(cpu(floor)?)?)
+    };
+    let calm_noop = calmly(NOOP).filter(|noop| *noop > 0.0);
     let row = |(scenario, series): (&Scenario, &Series)| {
         let own = added(scenario.name);
         let native = scenario.native.and_then(added);
@@ -113,6 +123,10 @@ pub fn rows(scenarios: &[Scenario], series: &[Series]) -> Vec<Row> {
             over_noop_us: median("over_noop_us", against(&noop, differences).as_deref()),
             over_native_us: median("over_native_us", against(&native, differences).as_deref()),
             over_calls_us: median("over_calls_us", against(&calls, differences).as_deref()),
+            calm_us: calmly(scenario.name).map(rounded),
+            calm_vs_noop: calmly(scenario.name)
+                .zip(calm_noop)
+                .map(|(own, noop)| rounded(own / noop)),
             p50_ms: median("p50_ms", Some(&series.p50_ms)).unwrap_or_default(),
             p99_ms: median("p99_ms", Some(&series.p99_ms)).unwrap_or_default(),
             spread,
@@ -211,6 +225,8 @@ mod tests {
         assert_eq!(row("canary").added_us, Some(5.0));
         assert_eq!(row("native: canary").added_us, Some(4.0));
         assert_eq!(row("no filter").added_us, None);
+        assert_eq!((row("canary").calm_us, row("native: canary").calm_us), (Some(5.0), Some(4.0)));
+        assert_eq!((row("canary").calm_vs_noop, row("no filter").calm_vs_noop), (Some(2.0), None));
     }
 
     #[test]

@@ -27,6 +27,15 @@ impl Spread {
     }
 }
 
+/// The value that a tenth of these stay below: what something takes while the machine does little else. Neighbours on a shared
+/// machine only ever add to it, and what they add may be more than what is measured.
+#[must_use]
+pub fn calm(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    quantile(&sorted, 0.1)
+}
+
 /// The value below which this part of the sorted values lies, interpolated between the two nearest.
 #[must_use]
 pub fn quantile(sorted: &[f64], part: f64) -> Option<f64> {

@@ -4,8 +4,18 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::bench::report::{Report, Row};
 
-const HEAD: [&str; 8] =
-    ["SCENARIO", "FILTERS", "CPU µs", "ADDED µs", "×NATIVE", "OVER CALLS µs", "P50 ms", "P99 ms"];
+const HEAD: [&str; 10] = [
+    "SCENARIO",
+    "FILTERS",
+    "CPU µs",
+    "ADDED µs",
+    "×NATIVE",
+    "OVER CALLS µs",
+    "CALM µs",
+    "NO-OPS",
+    "P50 ms",
+    "P99 ms",
+];
 /// The columns that hold text; the others hold numbers and are aligned at their end.
 const TEXTS: usize = 2;
 
@@ -44,6 +54,8 @@ fn cells(row: &Row) -> [String; HEAD.len()] {
         with_spread(row, row.added_us, "added_us"),
         with_spread(row, row.added_vs_native, "added_vs_native"),
         with_spread(row, row.over_calls_us, "over_calls_us"),
+        row.calm_us.map_or_else(|| "-".to_owned(), |calm| format!("{calm:.1}")),
+        row.calm_vs_noop.map_or_else(|| "-".to_owned(), |calm| format!("{calm:.2}")),
         format!("{:.3}", row.p50_ms),
         format!("{:.3}", row.p99_ms),
     ]
@@ -79,6 +91,8 @@ mod tests {
             over_noop_us: Some(2.5),
             over_native_us: None,
             over_calls_us: None,
+            calm_us: Some(4.25),
+            calm_vs_noop: Some(1.75),
             p50_ms: 0.1,
             p99_ms: 0.25,
             spread: BTreeMap::from([("added_us", [4.5, 5.5])]),
@@ -96,8 +110,8 @@ mod tests {
 envoy 1.40.0, one worker, on a processor
 medians (quartiles) of 3 rounds of 0.15 s
 
-SCENARIO  FILTERS  CPU µs          ADDED µs  ×NATIVE  OVER CALLS µs  P50 ms  P99 ms
-canary    canary     15.0  5.0 (4.5 to 5.5)        -              -   0.100   0.250
+SCENARIO  FILTERS  CPU µs          ADDED µs  ×NATIVE  OVER CALLS µs  CALM µs  NO-OPS  P50 ms  P99 ms
+canary    canary     15.0  5.0 (4.5 to 5.5)        -              -      4.2    1.75   0.100   0.250
 ";
         assert_eq!(table, expected);
     }
