@@ -1,16 +1,15 @@
 //! The answer to a callout.
 
-use filter_core::Answer;
+use filter_core::{Answer, HeaderMap};
 
 use crate::abi::{self, Buffer, Map};
-use crate::wire;
 
 /// Reads it, in the callback that brings it. The proxy tells a failed callout by giving it no headers.
 pub(crate) fn read(headers: usize, body: usize) -> Answer {
     if headers == 0 {
         return Answer::Failure;
     }
-    let Some(headers) = abi::header_map(Map::CalloutResponse).ok().and_then(wire::header_map)
+    let Some(headers) = abi::header_map(Map::CalloutResponse).ok().and_then(HeaderMap::parse)
     else {
         return Answer::Failure;
     };

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use filter_core::headers::encoded;
 use filter_core::{Callout, Copies, Decision, Edit, Headers, Outcome, Reply};
 
 use crate::abi::{self, Map, Status};
 use crate::metrics::Stats;
-use crate::wire;
 
 /// The headers that an outcome may edit: where they are, and what they hold now.
 pub(crate) type Editable<'a> = (Map, Headers<'a>);
@@ -99,12 +99,17 @@ pub(crate) fn reply(reply: &Reply) {
         status,
         &reply.details,
         &reply.body,
-        &wire::pairs(&headers),
+        &encoded(&headers),
         grpc_status,
     );
     if let Err(why) = full
-        && let Err(again) =
-            abi::send_local_response(status, &reply.details, &[], &wire::pairs(&[]), grpc_status)
+        && let Err(again) = abi::send_local_response(
+            status,
+            &reply.details,
+            &[],
+            &encoded::<&str, &str>(&[]),
+            grpc_status,
+        )
     {
         log::error!("reply {} refused by the proxy: {why:?}, then {again:?}", reply.details);
     }
@@ -115,8 +120,6 @@ pub(crate) fn reply(reply: &Reply) {
 /// # Errors
 /// When the proxy does not know the cluster or cannot send.
 pub(crate) fn call(callout: &Callout) -> Result<u32, Status> {
-    let headers: Vec<(&str, &[u8])> =
-        callout.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let timeout = u32::try_from(callout.timeout.as_millis()).unwrap_or(u32::MAX);
-    abi::http_call(&callout.cluster, &wire::pairs(&headers), &callout.body, timeout)
+    abi::http_call(&callout.cluster, &encoded(&callout.headers), &callout.body, timeout)
 }

@@ -205,7 +205,7 @@ impl<'a> HostExchange<'a> {
     }
 
     fn read(&self, map: Map) -> HeaderMap {
-        abi::header_map(map).ok().and_then(wire::header_map).unwrap_or_else(|| {
+        abi::header_map(map).ok().and_then(HeaderMap::parse).unwrap_or_else(|| {
             self.unreadable.set(true);
             HeaderMap::default()
         })
