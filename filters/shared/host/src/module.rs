@@ -87,7 +87,7 @@ impl<F: Filter> Module<F> {
     /// Time has passed.
     pub fn on_tick(&self, root: u32) {
         let Some(plugin) = self.plugin(root) else { return };
-        let chores = plugin.filter.on_tick(&world::ports());
+        let chores = plugin.filter.on_tick(&world::PORTS);
         self.perform(&plugin, chores, true);
         be_effective::<F>(root);
     }
@@ -98,7 +98,7 @@ impl<F: Filter> Module<F> {
         let answer = answer::read(headers, body);
         match plugin.caller(token) {
             Some(Caller::Background(errand)) => {
-                let chores = plugin.filter.on_fetched(errand, &answer, &world::ports());
+                let chores = plugin.filter.on_fetched(errand, &answer, &world::PORTS);
                 self.perform(&plugin, chores, false);
             }
             Some(Caller::Exchange(context)) => {
@@ -223,8 +223,8 @@ impl<F: Filter> Module<F> {
         for _ in 0..MAX_CALLS {
             let Some((errand, callout)) = chores.calls.pop() else { break };
             if plugin.call(&callout, Caller::Background(errand)).is_err() {
-                let ports = world::ports();
-                chores.extend(plugin.filter.on_fetched(errand, &Answer::Failure, &ports));
+                let failed = plugin.filter.on_fetched(errand, &Answer::Failure, &world::PORTS);
+                chores.extend(failed);
             }
         }
         for count in &chores.counts {
@@ -237,7 +237,7 @@ impl<F: Filter> Module<F> {
 
     /// Asks again about the exchanges that wait and are due, or about all that wait if there is news.
     fn resume(&self, plugin: &Plugin<F>, news: bool) {
-        let now = world::ports().clock.monotonic();
+        let now = world::PORTS.clock.monotonic();
         let mut streams = self.streams.borrow_mut();
         for context in plugin.waiting.take() {
             let waiting = streams.get_mut(&context).map(|stream| &mut stream.passage);

@@ -55,14 +55,14 @@ impl<F: Filter> Passage<F> {
     pub(crate) fn on_request(&mut self, plugin: &Plugin<F>) -> Action {
         let exchange = HostExchange::new(&plugin.request, Phase::Request);
         let view = View::new(&exchange, Phase::Request, &[]);
-        let outcome = plugin.filter.on_request(&view, &mut self.memo, &world::ports());
+        let outcome = plugin.filter.on_request(&view, &mut self.memo, &world::PORTS);
         self.conclude(plugin, exchange, Vec::new(), outcome)
     }
 
     pub(crate) fn on_response(&mut self, plugin: &Plugin<F>) {
         let exchange = HostExchange::new(&plugin.response, Phase::Response);
         let view = View::new(&exchange, Phase::Response, &[]);
-        let outcome = plugin.filter.on_response(&view, &mut self.memo, &world::ports());
+        let outcome = plugin.filter.on_response(&view, &mut self.memo, &world::PORTS);
         let editable = (!outcome.edits.is_empty()).then(|| (Map::Response, view.response()));
         if let Err(status) = apply::effects(&outcome, &plugin.stats, editable) {
             log::error!("{}: response header not edited: {status:?}", F::NAME);
@@ -72,7 +72,7 @@ impl<F: Filter> Passage<F> {
     pub(crate) fn on_log(&mut self, plugin: &Plugin<F>) {
         let exchange = HostExchange::new(&plugin.log, Phase::Log);
         let view = View::new(&exchange, Phase::Log, &[]);
-        let outcome = plugin.filter.on_log(&view, &mut self.memo, &world::ports());
+        let outcome = plugin.filter.on_log(&view, &mut self.memo, &world::PORTS);
         // There is nothing left to edit, so nothing can fail.
         let _ = apply::effects(&outcome, &plugin.stats, None);
     }
@@ -116,7 +116,7 @@ impl<F: Filter> Passage<F> {
         };
         let exchange = HostExchange::new(&plugin.request, Phase::Request).with(held.kept);
         let view = View::new(&exchange, Phase::Request, &held.edits);
-        let outcome = plugin.filter.on_answer(&view, answer, &mut self.memo, &world::ports());
+        let outcome = plugin.filter.on_answer(&view, answer, &mut self.memo, &world::PORTS);
         if self.conclude(plugin, exchange, held.edits, outcome) == Action::Continue
             && let Err(status) = abi::continue_request()
         {
@@ -183,8 +183,8 @@ impl<F: Filter> Passage<F> {
                 return Action::Pause;
             }
             let view = View::new(&exchange, Phase::Request, &edits);
-            let (memo, ports) = (&mut self.memo, world::ports());
-            outcome = plugin.filter.on_answer(&view, &Answer::Failure, memo, &ports);
+            let (memo, failure) = (&mut self.memo, Answer::Failure);
+            outcome = plugin.filter.on_answer(&view, &failure, memo, &world::PORTS);
         }
         self.fault("callouts_exhausted")
     }
@@ -198,7 +198,7 @@ impl<F: Filter> Passage<F> {
                 token.ok().map(Awaited::Answer)
             }
             Verdict::Hold(longest) => plugin.waiting.admits(self.context).then(|| Awaited::News {
-                until: world::ports().clock.monotonic().saturating_add(longest),
+                until: world::PORTS.clock.monotonic().saturating_add(longest),
             }),
         }
     }

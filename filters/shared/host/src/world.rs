@@ -11,10 +11,9 @@ use crate::wire;
 /// The proxy.
 pub(crate) struct World;
 
-/// The ports over the proxy.
-pub(crate) fn ports() -> Ports<'static> {
-    Ports { clock: &World, cells: &World, signatures: &World, entropy: &World }
-}
+/// The ports over the proxy. Lent, they are made when the module is compiled and not for each request.
+pub(crate) const PORTS: Ports<'static> =
+    Ports { clock: &World, cells: &World, signatures: &World, entropy: &World };
 
 impl Clock for World {
     fn wall(&self) -> Duration {
