@@ -186,9 +186,9 @@ impl<'a> HostExchange<'a> {
         Self { held: true, request, judged: RefCell::new(kept.judged), ..self }
     }
 
-    /// What is known by now.
-    pub(crate) fn into_kept(self) -> Kept {
-        Kept { request: self.request.into_inner(), judged: self.judged.into_inner() }
+    /// What is known by now, which the exchange does not know any more.
+    pub(crate) fn take_kept(&mut self) -> Kept {
+        Kept { request: self.request.take(), judged: self.judged.take() }
     }
 
     /// Judges every condition, before the request waits for what comes in another's callback: the proxy evaluates over

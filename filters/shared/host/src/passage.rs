@@ -53,10 +53,10 @@ impl<F: Filter> Passage<F> {
     }
 
     pub(crate) fn on_request(&mut self, plugin: &Plugin<F>) -> Action {
-        let exchange = HostExchange::new(&plugin.request, Phase::Request);
+        let mut exchange = HostExchange::new(&plugin.request, Phase::Request);
         let view = View::new(&exchange, Phase::Request, &[]);
         let outcome = plugin.filter.on_request(&view, &mut self.memo, &world::PORTS);
-        self.conclude(plugin, exchange, Vec::new(), outcome)
+        self.conclude(plugin, &mut exchange, &[], outcome)
     }
 
     pub(crate) fn on_response(&mut self, plugin: &Plugin<F>) {
@@ -114,36 +114,33 @@ impl<F: Filter> Passage<F> {
                 return;
             }
         };
-        let exchange = HostExchange::new(&plugin.request, Phase::Request).with(held.kept);
+        let mut exchange = HostExchange::new(&plugin.request, Phase::Request).with(held.kept);
         let view = View::new(&exchange, Phase::Request, &held.edits);
         let outcome = plugin.filter.on_answer(&view, answer, &mut self.memo, &world::PORTS);
-        if self.conclude(plugin, exchange, held.edits, outcome) == Action::Continue
+        if self.conclude(plugin, &mut exchange, &held.edits, outcome) == Action::Continue
             && let Err(status) = abi::continue_request()
         {
             log::error!("{}: request not resumed: {status:?}", F::NAME);
         }
     }
 
-    /// Carries out what the filter says of the request.
+    /// Carries out what the filter says of the request, which passes unless that is something else.
     fn conclude(
         &mut self,
         plugin: &Plugin<F>,
-        exchange: HostExchange<'_>,
-        edits: Vec<Edit>,
+        exchange: &mut HostExchange<'_>,
+        edits: &[Edit],
         outcome: Outcome,
     ) -> Action {
         if exchange.unreadable() {
             return self.fault("headers_unreadable");
         }
         if !matches!(outcome.verdict, Verdict::Continue) {
-            return self.detain(plugin, exchange, edits, outcome);
+            return self.detain(plugin, exchange, edits.to_vec(), outcome);
         }
-        let view = View::new(&exchange, Phase::Request, &edits);
+        let view = View::new(exchange, Phase::Request, edits);
         match carry_out(&outcome, plugin, view) {
-            Ok(()) => {
-                self.state = State::Passing;
-                Action::Continue
-            }
+            Ok(()) => Action::Continue,
             Err(_) => self.fault("header_not_editable"),
         }
     }
@@ -154,7 +151,7 @@ impl<F: Filter> Passage<F> {
     fn detain(
         &mut self,
         plugin: &Plugin<F>,
-        exchange: HostExchange<'_>,
+        exchange: &mut HostExchange<'_>,
         mut edits: Vec<Edit>,
         mut outcome: Outcome,
     ) -> Action {
@@ -165,24 +162,21 @@ impl<F: Filter> Passage<F> {
             if matches!(outcome.verdict, Verdict::Hold(_)) {
                 exchange.judge_all();
             }
-            let view = View::new(&exchange, Phase::Request, &edits);
+            let view = View::new(exchange, Phase::Request, &edits);
             if carry_out(&outcome, plugin, view).is_err() {
                 return self.fault("header_not_editable");
             }
             let awaited = match outcome.verdict {
-                Verdict::Continue => {
-                    self.state = State::Passing;
-                    return Action::Continue;
-                }
+                Verdict::Continue => return Action::Continue,
                 Verdict::Reply(reply) => return self.reply(&reply),
                 verdict => self.awaited(plugin, verdict),
             };
             edits.extend(outcome.edits);
             if let Some(awaited) = awaited {
-                self.state = State::Held(Held { awaited, kept: exchange.into_kept(), edits });
+                self.state = State::Held(Held { awaited, kept: exchange.take_kept(), edits });
                 return Action::Pause;
             }
-            let view = View::new(&exchange, Phase::Request, &edits);
+            let view = View::new(exchange, Phase::Request, &edits);
             let (memo, failure) = (&mut self.memo, Answer::Failure);
             outcome = plugin.filter.on_answer(&view, &failure, memo, &world::PORTS);
         }
