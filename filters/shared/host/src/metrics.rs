@@ -1,6 +1,6 @@
 //! Metrics of the proxy, defined when they are first counted.
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell};
 
 use filter_core::Count;
 use filter_core::metrics::{MetricKind, Metrics, Series};
@@ -11,7 +11,8 @@ use crate::abi::{self, Metric, Status};
 /// counting in it, and one that is never counted should not be seen.
 pub(crate) struct Stats {
     declared: Metrics,
-    ids: RefCell<Vec<Vec<Id>>>,
+    /// By family and index, from the first count in a family on.
+    ids: Vec<OnceCell<Box<[Cell<Id>]>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -24,8 +25,8 @@ enum Id {
 
 impl Stats {
     pub(crate) fn new(declared: Metrics) -> Self {
-        let ids = declared.sizes().map(|_| Vec::new()).collect();
-        Self { declared, ids: RefCell::new(ids) }
+        let ids = declared.sizes().map(|_| OnceCell::new()).collect();
+        Self { declared, ids }
     }
 
     /// Counts, as far as the proxy lets us. A count that it refuses is lost: no request fails for it.
@@ -46,15 +47,12 @@ impl Stats {
     }
 
     fn id(&self, series: Series) -> Option<u32> {
-        let ids = self.ids.borrow();
-        let family = ids.get(usize::from(series.family))?;
-        match family.get(usize::try_from(series.index).ok()?) {
-            Some(Id::Defined(id)) => Some(*id),
+        let family = self.ids.get(usize::from(series.family))?;
+        let known = family.get().and_then(|ids| ids.get(usize::try_from(series.index).ok()?));
+        match known.map(Cell::get) {
+            Some(Id::Defined(id)) => Some(id),
             Some(Id::Refused) => None,
-            Some(Id::Undefined) | None => {
-                drop(ids);
-                self.define(series)
-            }
+            Some(Id::Undefined) | None => self.define(series),
         }
     }
 
@@ -62,30 +60,27 @@ impl Stats {
     #[cold]
     #[inline(never)]
     fn define(&self, series: Series) -> Option<u32> {
-        let mut ids = self.ids.borrow_mut();
-        let family = ids.get_mut(usize::from(series.family))?;
-        if family.is_empty() {
-            let size = self.declared.sizes().nth(usize::from(series.family))?;
-            family.resize(size, Id::Undefined);
-        }
-        let slot = family.get_mut(usize::try_from(series.index).ok()?)?;
-        if let Id::Undefined = slot {
+        let family = self.ids.get(usize::from(series.family))?;
+        let size = self.declared.sizes().nth(usize::from(series.family))?;
+        let ids = family.get_or_init(|| vec![Cell::new(Id::Undefined); size].into());
+        let slot = ids.get(usize::try_from(series.index).ok()?)?;
+        if let Id::Undefined = slot.get() {
             let (kind, name) = self.declared.stat(series)?;
             let kind = match kind {
                 MetricKind::Counter => Metric::Counter,
                 MetricKind::Gauge => Metric::Gauge,
                 MetricKind::Histogram => Metric::Histogram,
             };
-            *slot = match abi::define_metric(kind, &name) {
+            slot.set(match abi::define_metric(kind, &name) {
                 Ok(id) => Id::Defined(id),
                 Err(status) => {
                     log::warn!("metric {name} refused by the proxy: {status:?}");
                     Id::Refused
                 }
-            };
+            });
         }
-        match slot {
-            Id::Defined(id) => Some(*id),
+        match slot.get() {
+            Id::Defined(id) => Some(id),
             Id::Undefined | Id::Refused => None,
         }
     }
