@@ -74,6 +74,7 @@ pub struct Decision {
     pub rule: Rule,
     /// Why: one of the filter's documented reasons.
     pub reason: &'static str,
+    evidence: Rc<str>,
     series: Series,
 }
 
@@ -81,17 +82,19 @@ impl Decision {
     /// The response-code details: `FILTER{REASON:RULE}`, or `FILTER{REASON}` when no configured rule decided.
     #[must_use]
     pub fn details(&self) -> String {
-        joined([self.filter, "{", &self.evidence(), "}"])
+        [self.filter, "{", &self.evidence, "}"].concat()
     }
 
     /// The filter state's value: `REASON:RULE`, or `REASON`.
     #[must_use]
     pub fn evidence(&self) -> String {
-        if self.rule.as_str() == Rule::NONE {
-            self.reason.to_owned()
-        } else {
-            joined([self.reason, ":", self.rule.as_str()])
-        }
+        self.as_str().to_owned()
+    }
+
+    /// The same, for those who need not keep it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.evidence
     }
 
     /// The decision as a count: one more in `outrigger_FILTER_decisions_total{rule, reason}`.
@@ -99,13 +102,6 @@ impl Decision {
     pub fn count(&self) -> Count {
         Count::Add(self.series, 1)
     }
-}
-
-/// The parts in a row. It is done for every request, and the machinery of `format!` is long.
-fn joined<const N: usize>(parts: [&str; N]) -> String {
-    let mut text = String::with_capacity(parts.iter().map(|part| part.len()).sum());
-    parts.iter().for_each(|part| text.push_str(part));
-    text
 }
 
 /// Why a filter decides as it does: a closed list of words, documented on the filter's page.
@@ -127,10 +123,20 @@ pub trait Reason: Copy + PartialEq + 'static {
 pub struct Ledger {
     filter: &'static str,
     rules: Vec<Rule>,
+    /// [`Rule::none`], made once.
+    no_rule: Rule,
     /// By no rule, for every reason.
-    none: Family,
+    none: Page,
     /// By a rule, for the reasons that rules have.
-    by_rule: Option<Family>,
+    by_rule: Option<Page>,
+}
+
+/// The decisions of some rules for some reasons: what they are counted in, and by their places in it what they say. Of
+/// that, a request takes one; made for it, it would be made for every request.
+#[derive(Clone, Debug)]
+struct Page {
+    family: Family,
+    evidence: Vec<Rc<str>>,
 }
 
 impl Ledger {
@@ -143,39 +149,44 @@ impl Ledger {
         rules: Vec<Rule>,
         metrics: &mut Metrics,
     ) -> Result<Self, InvalidMetric> {
-        let label = |text: &str| LabelValue::parse(text).ok_or(InvalidMetric::Name);
-        let reasons = |some: fn(&R) -> bool| {
-            let reasons = R::ALL.iter().filter(|reason| some(reason));
-            reasons.map(|reason| label(reason.as_str())).collect::<Result<Vec<_>, _>>()
-        };
-        let names: Vec<LabelValue> =
-            rules.iter().map(|rule| label(rule.as_str())).collect::<Result<_, _>>()?;
         let name = format!("outrigger_{filter}_decisions_total");
-        let mut family =
-            |rules, reasons| metrics.counter(&name, vec![("rule", rules), ("reason", reasons)]);
-        let none = family(vec![label(Rule::NONE)?], reasons(|_| true)?)?;
-        let by_rule = (!names.is_empty())
-            .then(|| family(names, reasons(|reason| reason.by_rule())?))
+        let mut page = |rules: &[Rule], reasons: Vec<&'static str>| {
+            let label = |text: &str| LabelValue::parse(text).ok_or(InvalidMetric::Name);
+            let labels = vec![
+                ("rule", rules.iter().map(|rule| label(rule.as_str())).collect::<Result<_, _>>()?),
+                ("reason", reasons.iter().map(|reason| label(reason)).collect::<Result<_, _>>()?),
+            ];
+            let family = metrics.counter(&name, labels)?;
+            let of = |reason: &'static str| rules.iter().map(move |rule| evidence(reason, rule));
+            Ok(Page { family, evidence: reasons.into_iter().flat_map(of).collect() })
+        };
+        let words = |some: fn(&R) -> bool| {
+            R::ALL.iter().filter(move |reason| some(reason)).map(|reason| reason.as_str()).collect()
+        };
+        let no_rule = Rule::none();
+        let none = page(std::slice::from_ref(&no_rule), words(|_| true))?;
+        let by_rule = (!rules.is_empty())
+            .then(|| page(&rules, words(|reason| reason.by_rule())))
             .transpose()?;
-        Ok(Self { filter, rules, none, by_rule })
+        Ok(Self { filter, rules, no_rule, none, by_rule })
     }
 
     /// The decision of the rule at `index` of those the ledger was opened with.
     #[must_use]
     pub fn by<R: Reason>(&self, index: usize, reason: R) -> Decision {
-        let (Some(rule), Some(family), true) =
+        let (Some(rule), Some(page), true) =
             (self.rules.get(index), &self.by_rule, reason.by_rule())
         else {
             return self.by_none(reason);
         };
         let ours = R::ALL.iter().filter(|reason| reason.by_rule());
-        self.entry(rule.clone(), reason, family.series(&[index, position(ours, reason)]))
+        self.entry(page, rule.clone(), reason, [index, position(ours, reason)])
     }
 
     /// The decision that no configured rule took.
     #[must_use]
     pub fn by_none<R: Reason>(&self, reason: R) -> Decision {
-        self.entry(Rule::none(), reason, self.none.series(&[0, position(R::ALL.iter(), reason)]))
+        self.entry(&self.none, self.no_rule.clone(), reason, [0, position(R::ALL.iter(), reason)])
     }
 
     /// The name of the rule at `index`, if the ledger was opened with one.
@@ -184,12 +195,72 @@ impl Ledger {
         self.rules.get(index)
     }
 
-    fn entry<R: Reason>(&self, rule: Rule, reason: R, series: Series) -> Decision {
-        Decision { filter: self.filter, rule, reason: reason.as_str(), series }
+    fn entry<R: Reason>(&self, page: &Page, rule: Rule, reason: R, place: [usize; 2]) -> Decision {
+        let series = page.family.series(&place);
+        let known = usize::try_from(series.index).ok().and_then(|at| page.evidence.get(at));
+        let evidence = known.cloned().unwrap_or_else(|| evidence(reason.as_str(), &rule));
+        Decision { filter: self.filter, rule, reason: reason.as_str(), evidence, series }
+    }
+}
+
+fn evidence(reason: &str, rule: &Rule) -> Rc<str> {
+    match rule.as_str() {
+        Rule::NONE => reason.into(),
+        rule => [reason, ":", rule].concat().into(),
     }
 }
 
 /// Where a reason stands among others.
 fn position<'a, R: Reason>(mut among: impl Iterator<Item = &'a R>, reason: R) -> usize {
     among.position(|other| *other == reason).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Why {
+        Chosen,
+        Absent,
+    }
+
+    impl Reason for Why {
+        const ALL: &'static [Self] = &[Self::Absent, Self::Chosen];
+
+        fn as_str(self) -> &'static str {
+            match self {
+                Self::Chosen => "chosen",
+                Self::Absent => "absent",
+            }
+        }
+
+        fn by_rule(self) -> bool {
+            self == Self::Chosen
+        }
+    }
+
+    #[test]
+    fn what_a_decision_says_is_its_reason_and_its_rule() {
+        let mut metrics = Metrics::default();
+        let rules = ["a", "b"].map(|name| Rule::parse(name).unwrap()).to_vec();
+        let ledger = Ledger::open::<Why>("test", rules, &mut metrics).unwrap();
+        for (decision, evidence) in [
+            (ledger.by(0, Why::Chosen), "chosen:a"),
+            (ledger.by(1, Why::Chosen), "chosen:b"),
+            (ledger.by(1, Why::Absent), "absent"),
+            (ledger.by(2, Why::Chosen), "chosen"),
+            (ledger.by_none(Why::Absent), "absent"),
+            (ledger.by_none(Why::Chosen), "chosen"),
+        ] {
+            assert_eq!(decision.as_str(), evidence);
+            assert_eq!(decision.evidence(), evidence);
+            assert_eq!(decision.details(), format!("test{{{evidence}}}"));
+            assert_eq!(decision.count(), Count::Add(decision.series, 1));
+            let (_, stat) = metrics.stat(decision.series).unwrap();
+            let (rule, reason) = (decision.rule.as_str(), decision.reason);
+            let labels = format!(".rule=.={rule};.;reason=.={reason};.;");
+            assert_eq!(stat, format!("outrigger_test_decisions_total{labels}"));
+        }
+    }
 }
