@@ -46,8 +46,9 @@ impl Plan {
 
     /// The path of an attribute, if the filter declared it.
     fn path(&self, attribute: Attribute) -> Option<&[u8]> {
-        let at = self.attributes.binary_search_by_key(&attribute, |(each, _)| *each).ok()?;
-        self.attributes.get(at).map(|(_, path)| path.as_slice())
+        // They are few, and to order two of them takes more code than to go through all.
+        let declared = self.attributes.iter().find(|(each, _)| *each == attribute);
+        declared.map(|(_, path)| path.as_slice())
     }
 
     /// The values of all attributes, if they come together.
@@ -242,8 +243,11 @@ impl Exchange for HostExchange<'_> {
     fn attribute(&self, attribute: Attribute) -> Option<Value> {
         let path = self.plan.path(attribute)?;
         let mut known = self.attributes.borrow_mut();
-        if self.plan.expression.is_some() && known.is_empty() && !self.held {
-            *known = self.plan.batch().unwrap_or_default();
+        if known.is_empty() {
+            let together = self.plan.expression.is_some() && !self.held;
+            let batch = together.then(|| self.plan.batch()).flatten();
+            // There is room for all of them, as what grows runs through more code.
+            *known = batch.unwrap_or_else(|| Vec::with_capacity(self.plan.attributes.len()));
         }
         if let Some((_, value)) = known.iter().find(|(other, _)| *other == attribute) {
             return value.clone();
