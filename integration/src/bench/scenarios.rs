@@ -27,7 +27,7 @@ const RATELIMIT_CALLS: &str = "floor: ratelimit";
 const CANARY_CALLS: &str = "floor: canary";
 /// Those of canary where no rollout is meant.
 const HEADERS_CALL: &str = "floor: canary, none";
-/// The host calls of telemetry by tenant and with durations, and nothing else.
+/// The host calls of telemetry's metrics by tenant and with durations, and nothing else.
 const TELEMETRY_CALLS: &str = "floor: telemetry";
 /// Those of telemetry in filter state.
 const STATE_CALLS: &str = "floor: telemetry, filter state";

@@ -16,7 +16,7 @@
 //!   out, as one would for this one configuration (`by_hand.rs`). They are there with the feature `by-hand`, and with it the
 //!   callbacks by which a filter knows whose exchange it is and forgets it; with `whole` also those of the response and the
 //!   log, which canary and telemetry need for what they may be configured to do.
-//! - `telemetry`: the same as `telemetry state`, and at the end read the status, the flags, the duration and the tenant's
+//! - `telemetry`: read the headers, and at the end read the status, the flags, the duration and the tenant's
 //!   header, count the request, and record and add up how long it took;
 //! - `telemetry by hand`, with `whole`.
 
@@ -246,10 +246,14 @@ extern "C" fn proxy_on_request_headers(context: u32, _: usize, _: u32) -> u32 {
             Job::Headers => {
                 proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
             }
-            Job::TelemetryState | Job::Telemetry => {
+            Job::TelemetryState => {
                 proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
                 publish(b"http_route", b"/checkout/{order}");
                 publish(b"request_operation", b"GET /checkout/{order}");
+                return 0;
+            }
+            Job::Telemetry => {
+                proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
                 // What is counted is counted at the end.
                 return 0;
             }
@@ -263,9 +267,7 @@ extern "C" fn proxy_on_request_headers(context: u32, _: usize, _: u32) -> u32 {
             }
             #[cfg(feature = "whole")]
             Job::TelemetryByHand => {
-                if let Some(operation) = by_hand::operation(headers()) {
-                    publish(b"http_route", operation.get(4..).unwrap_or_default());
-                    publish(b"request_operation", operation);
+                if by_hand::operation(headers()).is_some() {
                     ROUTED.with(|routed| by_hand::note(routed, context));
                 }
                 return 0;
