@@ -126,10 +126,10 @@ pub fn stops() -> Result<Vec<Stop>, String> {
             get("/checkout/17", &ann),
             200,
             "canary",
-            "stable:checkout",
+            "stable:checkout=v1",
             "three quarters stay with v1",
         ),
-        stop("ann", choosing, 200, "canary", "stable:checkout", "asking for v2 does not help"),
+        stop("ann", choosing, 200, "canary", "stable:checkout=v1", "asking for v2 does not help"),
         Stop {
             version: Some("v2"),
             ..stop(
@@ -137,7 +137,7 @@ pub fn stops() -> Result<Vec<Stop>, String> {
                 get("/checkout/17", &eve),
                 200,
                 "canary",
-                "bucket:checkout",
+                "bucket:checkout=v2",
                 "a quarter gets v2, always the same",
             )
         },

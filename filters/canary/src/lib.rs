@@ -37,11 +37,10 @@ mod ways;
 
 use std::time::Duration;
 
-use filter_core::decision::Reason as _;
 use filter_core::metrics::InvalidMetric;
 use filter_core::{
-    Attribute, Chores, Decision, Edit, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome,
-    Phase, Ports, Publication, View,
+    Attribute, Chores, Edit, Filter, HeaderName, Invalid, Ledger, Metrics, Outcome, Phase, Ports,
+    Publication, View,
 };
 
 use assign::{Assignment, Why};
@@ -56,10 +55,8 @@ use watch::Watch;
 #[derive(Debug)]
 pub struct Canary {
     plan: Plan,
-    /// Of each rollout, for each reason in its order: made once, as each request takes one of them.
-    decisions: Vec<Vec<Decision>>,
-    /// Of each rollout that has versions.
-    versions: Vec<Option<Versions>>,
+    /// Of each rollout.
+    versions: Vec<Versions>,
     /// Of each rollout that is watched.
     watches: Vec<Option<Watch>>,
 }
@@ -76,14 +73,13 @@ impl Filter for Canary {
         };
         let names = plan.rollouts.iter().map(|rollout| rollout.name.clone()).collect();
         let ledger = Ledger::open::<Why>(Self::NAME, names, metrics).map_err(uncountable)?;
-        let by = |index| Why::ALL.iter().map(|why| ledger.by(index, *why)).collect();
-        let decisions = (0..plan.rollouts.len()).map(by).collect();
-        let versions = |rollout| Versions::of(rollout, metrics).map_err(uncountable);
-        let versions = plan.rollouts.iter().map(versions).collect::<Result<_, _>>()?;
+        let versions =
+            |(place, rollout)| Versions::of(rollout, place, &ledger, metrics).map_err(uncountable);
+        let versions = plan.rollouts.iter().enumerate().map(versions).collect::<Result<_, _>>()?;
         let watch = |rollout| Watch::of(rollout, metrics).map_err(uncountable);
         let watches = plan.rollouts.iter().map(watch).collect::<Result<_, _>>()?;
         plan.open(metrics).map_err(uncountable)?;
-        Ok(Self { plan, decisions, versions, watches })
+        Ok(Self { plan, versions, watches })
     }
 
     fn attributes(&self, phase: Phase) -> Vec<Attribute> {
@@ -101,11 +97,8 @@ impl Filter for Canary {
         for index in candidates.iter().copied() {
             self.ask(index, &request, memo, &mut said);
         }
-        let Said { mut outcome, published, others } = said;
+        let Said { mut outcome, others } = said;
         outcome.reroute = !outcome.publish.is_empty();
-        if !published.is_empty() {
-            outcome.publish.push(Publication { name: "canary_variant", value: published });
-        }
         let owned = &self.plan.owned;
         if owned.may_be_in(request.headers()) {
             outcome.edits = effects::over_stripped(&request, outcome.edits);
@@ -162,8 +155,6 @@ pub struct Memo {
 /// What rollouts say of a request, until all have.
 struct Said<'p> {
     outcome: Outcome,
-    /// As `ROLLOUT=VERSION`.
-    published: Vec<u8>,
     /// Those that have an effect and are not plain.
     others: Vec<(&'p Rollout, Assignment)>,
 }
@@ -176,12 +167,11 @@ impl Said<'_> {
             _ => Outcome {
                 decisions: Vec::with_capacity(rollouts),
                 edits: Vec::with_capacity(rollouts),
-                publish: Vec::with_capacity(1),
                 counts: Vec::with_capacity(rollouts),
                 ..Outcome::pass()
             },
         };
-        Self { outcome, published: Vec::new(), others: Vec::new() }
+        Self { outcome, others: Vec::new() }
     }
 }
 
@@ -204,14 +194,10 @@ impl Canary {
         if !rollout.is_plain {
             got = self.watch(index, rollout, got, request, memo);
         }
-        let decisions = self.decisions.get(index);
-        if let Some(decision) = decisions.and_then(|decisions| decisions.get(got.why as usize)) {
-            said.outcome.decisions.push(decision.clone());
-        }
-        if let Some(Some(versions)) = self.versions.get(index) {
-            let version = versions.of_variant(got.variant);
-            said.outcome.counts.push(version.count);
-            list(&mut said.published, &version.word);
+        if let Some(versions) = self.versions.get(index) {
+            let version = versions.assigned(got);
+            said.outcome.decisions.extend(version.by(got.why).cloned());
+            said.outcome.counts.extend(version.count);
         }
         // In shadow nothing is ours.
         if rollout.mode == Mode::Enforce {
@@ -241,14 +227,4 @@ impl Canary {
         }
         got
     }
-}
-
-/// Adds a word to a list.
-fn list(list: &mut Vec<u8>, word: &[u8]) {
-    if list.is_empty() {
-        *list = word.to_vec();
-        return;
-    }
-    list.push(b',');
-    list.extend_from_slice(word);
 }

@@ -44,7 +44,7 @@ fn whoever_gets_a_variant_keeps_it_when_the_weight_shrinks() {
     assert!(line.ends_with("; Max-Age=86400; Path=/; SameSite=Lax; HttpOnly; Secure"), "{line}");
     let cookie = pair(line);
     let later = ask(&sticky(0, ""), &[("x-user", "2"), ("cookie", cookie)]);
-    assert_eq!((later.evidence[0].as_str(), later.cookies()), ("sticky:checkout", vec![]));
+    assert_eq!((later.evidence[0].as_str(), later.cookies()), ("sticky:checkout=v2", vec![]));
     for (lines, fields) in [
         (&[("x-user", "alice"), ("cookie", cookie)][..], ""),
         (&[("cookie", cookie)], ""),
@@ -102,12 +102,16 @@ fn whoever_signs_in_keeps_what_they_had_by_their_anonymous_id() {
     let [had, id] = &cookies[..] else { panic!("{cookies:?}") };
     let both = format!("{}; {}", pair(had), pair(id));
     let known = ask(&sticky(0), &[("x-user", "alice"), ("cookie", &both)]);
-    assert_eq!(known.evidence, ["sticky:checkout"]);
+    assert_eq!(known.evidence, ["sticky:checkout=v2"]);
     let given = known.cookies();
     let later = ask(&sticky(0), &[("x-user", "alice"), ("cookie", pair(&given[0]))]);
-    assert_eq!(later.evidence, ["sticky:checkout"], "the cookie is for the new key now");
+    assert_eq!(later.evidence, ["sticky:checkout=v2"], "the cookie is for the new key now");
     let without = ask(&sticky(0), &[("x-user", "alice"), ("cookie", pair(had))]);
-    assert_eq!(without.evidence, ["stable:checkout"], "who does not show the id does not have it");
+    assert_eq!(
+        without.evidence,
+        ["stable:checkout=stable"],
+        "who does not show the id does not have it"
+    );
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn in_shadow_nobody_is_given_an_id() {
     let fields =
         r#""mode":"shadow","key":[{"anonymousCookie":{}}],"variants":[{"name":"v2","weight":1}]"#;
     let asked = ask(&document(r#""anonymousCookie":{"name":"aid"}"#, fields), &[]);
-    assert_eq!((asked.evidence[0].as_str(), asked.cookies()), ("shadow:checkout", vec![]));
+    assert_eq!((asked.evidence[0].as_str(), asked.cookies()), ("shadow:checkout=stable", vec![]));
 }
 
 #[test]
@@ -134,17 +138,20 @@ fn a_token_that_came_by_a_link_is_kept_in_a_cookie_for_as_long_as_it_is_good() {
         let asked = Asked::of(&document, &path, Peer::None, &[]);
         assert_eq!(
             (asked.evidence[0].as_str(), asked.upstream(":path")),
-            ("override:checkout", vec!["/".to_owned()])
+            ("override:checkout=v2", vec!["/".to_owned()])
         );
         let expected =
             format!("preview={token}; Max-Age={max_age}; Path=/; SameSite=Lax; HttpOnly; Secure");
         assert_eq!(asked.cookies(), [expected.as_str()]);
         let later = ask(&document, &[("cookie", pair(&expected))]);
-        assert_eq!((later.evidence[0].as_str(), later.cookies()), ("override:checkout", vec![]));
+        assert_eq!((later.evidence[0].as_str(), later.cookies()), ("override:checkout=v2", vec![]));
         assert_eq!(later.upstream("cookie"), [""; 0]);
     }
     let expired = Asked::of(&document, &format!("/?preview={}", token(0)), Peer::None, &[]);
-    assert_eq!((expired.evidence[0].as_str(), expired.cookies()), ("missing_key:checkout", vec![]));
+    assert_eq!(
+        (expired.evidence[0].as_str(), expired.cookies()),
+        ("missing_key:checkout=stable", vec![])
+    );
 }
 
 #[test]

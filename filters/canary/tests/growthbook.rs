@@ -253,7 +253,8 @@ fn a_stored_assignment_counts_as_with_growthbook() {
         let asked = Asked::of(&document, "/", Peer::None, &lines);
         let expected: Vec<String> = row.variation.map(str::to_owned).into_iter().collect();
         assert_eq!(asked.upstream("x-variation"), expected, "row {index}");
-        assert_eq!(asked.evidence, [format!("{}:exp", row.reason)], "row {index}");
+        let given = row.variation.unwrap_or("stable");
+        assert_eq!(asked.evidence, [format!("{}:exp={given}", row.reason)], "row {index}");
     }
     // The assignment is stored for the new key then.
     let document = experiment(key, "", &["33.34", "33.33", "33.33"]);
@@ -262,6 +263,6 @@ fn a_stored_assignment_counts_as_with_growthbook() {
     let upgraded = Asked::of(&document, "/", Peer::None, &lines).cookies();
     let cookie = upgraded[0].split(';').next().unwrap();
     let later = Asked::of(&document, "/", Peer::None, &[ID, ("cookie", cookie)]);
-    assert_eq!((later.evidence[0].as_str(), later.cookies()), ("sticky:exp", vec![]));
+    assert_eq!((later.evidence[0].as_str(), later.cookies()), ("sticky:exp=1", vec![]));
     assert_eq!(later.upstream("x-variation"), ["1"]);
 }

@@ -35,8 +35,8 @@ fn a_request_is_decided_by_those_that_are_about_it() {
         ("/3;a", &["all"]),
     ] {
         let asked = Asked::of(&hundred(), path, Peer::None, &[("x-user", "ann")]);
-        let names: Vec<&str> =
-            asked.evidence.iter().map(|evidence| evidence.split_once(':').unwrap().1).collect();
+        let name = |evidence: &'_ String| evidence.split([':', '=']).nth(1).unwrap().to_owned();
+        let names: Vec<String> = asked.evidence.iter().map(name).collect();
         assert_eq!(names, rules, "{path}");
     }
 }

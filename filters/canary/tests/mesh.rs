@@ -34,7 +34,7 @@ fn what_a_believed_peer_decided_counts() {
         &[("x-checkout", "v2"), ("x-checkout-too", "v1")],
     ] {
         let asked = shop(PEERS, Peer::Uri(GATEWAY), lines);
-        assert_eq!(asked.evidence[0], "propagated:checkout", "{lines:?}");
+        assert_eq!(asked.evidence[0], "propagated:checkout=v2", "{lines:?}");
         assert_eq!(asked.upstream("x-checkout"), ["v2"], "{lines:?}");
     }
 }
@@ -49,7 +49,7 @@ fn what_anybody_else_decided_does_not() {
             ("baggage", "outrigger.canary=checkout:v2~x:y"),
         ];
         let asked = shop(PEERS, peer, &lines);
-        assert_eq!(asked.evidence[0], "stable:checkout", "{peer:?}");
+        assert_eq!(asked.evidence[0], "stable:checkout=v1", "{peer:?}");
         assert_eq!(asked.upstream("x-checkout"), ["v1"]);
         assert_eq!(asked.upstream("baggage"), ["outrigger.canary=cart:stable~checkout:v1"]);
     }
@@ -70,7 +70,7 @@ fn what_says_no_version_leaves_it_to_the_bucket() {
         &[("x-user", "2"), ("baggage", "outrigger.canary=checkout:v1~checkout:v1")],
     ] {
         let asked = shop(PEERS, Peer::Uri(GATEWAY), lines);
-        assert_eq!(asked.evidence[0], "bucket:checkout", "{lines:?}");
+        assert_eq!(asked.evidence[0], "bucket:checkout=v2", "{lines:?}");
         assert_eq!(asked.upstream("x-checkout"), ["v2"]);
     }
 }
@@ -78,7 +78,7 @@ fn what_says_no_version_leaves_it_to_the_bucket() {
 #[test]
 fn a_kill_switch_is_before_what_was_decided() {
     let asked = shop(PEERS, Peer::Uri(GATEWAY), &[("x-cart", "v2")]);
-    assert_eq!(asked.evidence[1], "kill_switch:cart");
+    assert_eq!(asked.evidence[1], "kill_switch:cart=stable");
     assert_eq!(asked.upstream("x-cart"), [""; 0]);
 }
 
@@ -102,9 +102,9 @@ fn decisions_about_others_are_carried_on() {
 fn an_application_is_believed_where_it_is_said_and_nobody_else_can_be() {
     let outbound = r#"{"application":true}"#;
     let lines = [("baggage", "outrigger.canary=checkout:v2")];
-    assert_eq!(shop(outbound, Peer::Outbound, &lines).evidence[0], "propagated:checkout");
+    assert_eq!(shop(outbound, Peer::Outbound, &lines).evidence[0], "propagated:checkout=v2");
     for peer in [Peer::None, Peer::Inbound, Peer::Uri(GATEWAY)] {
-        assert_eq!(shop(outbound, peer, &lines).evidence[0], "missing_key:checkout", "{peer:?}");
+        assert_eq!(shop(outbound, peer, &lines).evidence[0], "missing_key:checkout=v1", "{peer:?}");
     }
 }
 

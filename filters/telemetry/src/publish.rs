@@ -13,7 +13,7 @@ use crate::redact::Redaction;
 use crate::worth::Worth;
 
 /// The names that are given already, which attributes may not take.
-pub(crate) const TAKEN: [&str; 19] = [
+pub(crate) const TAKEN: [&str; 18] = [
     "http_route",
     "request_operation",
     "request_outcome",
@@ -30,7 +30,6 @@ pub(crate) const TAKEN: [&str; 19] = [
     "telemetry_debug",
     "authz",
     "canary",
-    "canary_variant",
     "ratelimit",
     "telemetry",
 ];

@@ -28,8 +28,8 @@ pub(crate) enum Source {
     Revision,
 }
 
-/// What the canary filter publishes, by rollout.
-const CANARY: Attribute = Attribute::FilterState("canary_variant");
+/// What the canary filter decided, by rollout.
+const CANARY: Attribute = Attribute::FilterState("canary");
 
 impl Source {
     /// The attribute that it needs, if any.
@@ -95,12 +95,13 @@ fn workload(uri: &[u8]) -> Option<Vec<u8>> {
     (named && end.is_none()).then(|| [namespace, b"/", account].concat())
 }
 
-/// The version of a rollout in `ROLLOUT=VERSION,ROLLOUT=VERSION`.
-fn version(published: &[u8], rollout: &str) -> Option<Vec<u8>> {
-    let mut pairs = published.split(|byte| *byte == b',');
-    pairs
-        .find_map(|pair| pair.strip_prefix(rollout.as_bytes())?.strip_prefix(b"="))
-        .map(<[u8]>::to_vec)
+/// The version of a rollout in `REASON:ROLLOUT=VERSION,REASON:ROLLOUT=VERSION`.
+fn version(decided: &[u8], rollout: &str) -> Option<Vec<u8>> {
+    let given = |decision: &'_ [u8]| {
+        let rest = decision.splitn(2, |byte| *byte == b':').nth(1)?;
+        rest.strip_prefix(rollout.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec)
+    };
+    decided.split(|byte| *byte == b',').find_map(given)
 }
 
 /// The revision in `WORKLOAD;NAMESPACE;SERVICE;REVISION;CLUSTER`.
@@ -124,10 +125,11 @@ mod tests {
 
     #[test]
     fn a_version_is_that_of_its_rollout() {
-        let published = b"checkout=v2,search=v1";
-        assert_eq!(version(published, "search").as_deref(), Some(&b"v1"[..]));
-        assert_eq!(version(published, "check"), None);
-        assert_eq!(version(published, "other"), None);
+        let decided = b"bucket:checkout=v2,delegated:route,stable:search=v1";
+        assert_eq!(version(decided, "search").as_deref(), Some(&b"v1"[..]));
+        for other in ["check", "other", "route", "bucket", "bucket:checkout"] {
+            assert_eq!(version(decided, other), None, "{other}");
+        }
     }
 
     #[test]

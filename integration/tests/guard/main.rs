@@ -195,9 +195,9 @@ fn a_route_that_leads_elsewhere_is_counted_and_told() {
         let answer =
             client.send(&Request::get(path).with("x-user", "u1").with("x-to", "gone")).unwrap();
         let line = proxy.envoy.access_log().of(&answer).unwrap();
-        told.push((path, answer.status, line.text("canary_variant"), line.text("canary_route")));
+        told.push((path, answer.status, line.text("canary"), line.text("canary_route")));
     }
-    let v2 = Some("checkout=v2".to_owned());
+    let v2 = Some("bucket:checkout=v2".to_owned());
     let went =
         |path, status, word: &str| (path, status, v2.clone(), Some(format!("checkout={word}")));
     assert_eq!(

@@ -66,11 +66,12 @@ impl Proxy {
         let mut memo = Memo::default();
         let view = View::new(&exchange, Phase::Request, &[]);
         let outcome = self.workers[worker].on_request(&view, &mut memo, &self.world.ports());
-        let variant = String::from_utf8(outcome.publish[0].value.clone()).unwrap();
+        let evidence = outcome.decisions[0].evidence();
+        let (_, version) = evidence.split_once(':').unwrap();
         Begun {
             worker,
             memo,
-            version: variant,
+            version: version.to_owned(),
             reason: outcome.decisions[0].reason,
             edits: outcome.edits,
         }

@@ -85,7 +85,7 @@ impl Decision {
         [self.filter, "{", &self.evidence, "}"].concat()
     }
 
-    /// The filter state's value: `REASON:RULE`, or `REASON`.
+    /// The filter state's value: `REASON:RULE`, or `REASON`; with `=GIVEN` behind it where it says what it gave.
     #[must_use]
     pub fn evidence(&self) -> String {
         self.as_str().to_owned()
@@ -95,6 +95,12 @@ impl Decision {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.evidence
+    }
+
+    /// The same decision, which also says what it gave: `REASON:RULE=GIVEN`.
+    #[must_use]
+    pub fn giving(self, given: &str) -> Self {
+        Self { evidence: [&self.evidence, "=", given].concat().into(), ..self }
     }
 
     /// The decision as a count: one more in `outrigger_FILTER_decisions_total{rule, reason}`.
@@ -256,6 +262,7 @@ mod tests {
             assert_eq!(decision.as_str(), evidence);
             assert_eq!(decision.evidence(), evidence);
             assert_eq!(decision.details(), format!("test{{{evidence}}}"));
+            assert_eq!(decision.clone().giving("v2").as_str(), format!("{evidence}=v2"));
             assert_eq!(decision.count(), Count::Add(decision.series, 1));
             let (_, stat) = metrics.stat(decision.series).unwrap();
             let (rule, reason) = (decision.rule.as_str(), decision.reason);

@@ -57,7 +57,7 @@ pub(super) fn ended(headers: &[(&str, &str)], code: i64, details: &str) -> Fixtu
             (Attribute::RequestDuration, Value::Number(1_234_567)),
             (Attribute::RequestProtocol, Value::Text(b"HTTP/2".to_vec())),
             (Attribute::PeerUri, Value::Text(b"spiffe://td/ns/shop/sa/cart".to_vec())),
-            (Attribute::FilterState("canary_variant"), Value::Text(b"checkout=v2".to_vec())),
+            (Attribute::FilterState("canary"), Value::Text(b"bucket:checkout=v2".to_vec())),
         ]),
         ..FixtureExchange::default()
     }

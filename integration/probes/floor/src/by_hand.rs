@@ -75,14 +75,14 @@ pub(crate) fn is_noted(noted: &Cell<[u32; PLACES]>, context: u32) -> bool {
         .is_some_and(|place| place.get() == context)
 }
 
-/// Which version a user gets, of whom so many of a million get the second one, as it is published.
+/// Which version a user gets, of whom so many of a million get the second one, and why, as it is published.
 pub(crate) fn variant(map: &[u8], share: u32) -> Option<&'static [u8]> {
     if !path(map).starts_with(b"/checkout") {
         return None;
     }
     let hash = murmur3(b"checkout", header(map, b"x-user")?);
     let place = (u64::from(hash) * 1_000_000) >> 32;
-    Some(if place < u64::from(share) { b"checkout=v2" } else { b"checkout=v1" })
+    Some(if place < u64::from(share) { b"bucket:checkout=v2" } else { b"stable:checkout=v1" })
 }
 
 /// `MurmurHash3_x86_32` of a salt and a key, without a seed.

@@ -9,7 +9,7 @@
 //!   count;
 //! - `authz RS256` and `authz ES256`: the same, and have the proxy verify a signature;
 //! - `ratelimit`: read the headers and the clock, load a cell and swap it, publish, count;
-//! - `canary`: read the headers, publish the decision and the version, write the version into a header, count both;
+//! - `canary`: read the headers, publish the decision, write the version into a header, count both;
 //! - `headers`: read the headers, as who finds that nothing is to be done must;
 //! - `telemetry state`: read the headers, publish the route and what is done;
 //! - `authz by hand`, `canary by hand` and `telemetry state by hand`: the same as without, but what is published is found
@@ -275,11 +275,12 @@ extern "C" fn proxy_on_request_headers(context: u32, _: usize, _: u32) -> u32 {
             #[cfg(feature = "by-hand")]
             Job::CanaryByHand => {
                 let Some(variant) = by_hand::variant(headers(), SHARE.get()) else { return 0 };
-                let (header, version) =
-                    (b"x-canary-checkout", variant.get(b"checkout=".len()..).unwrap_or_default());
+                let (header, version) = (
+                    b"x-canary-checkout",
+                    variant.rsplit(|byte| *byte == b'=').next().unwrap_or_default(),
+                );
                 proxy::proxy_increment_metric(COUNTER.get(), 1);
-                publish(b"canary", b"bucket:checkout");
-                publish(b"canary_variant", variant);
+                publish(b"canary", variant);
                 proxy::proxy_replace_header_map_value(
                     REQUEST,
                     header.as_ptr(),
@@ -312,8 +313,7 @@ extern "C" fn proxy_on_request_headers(context: u32, _: usize, _: u32) -> u32 {
                 let header = b"x-canary-checkout";
                 proxy::proxy_get_header_map_pairs(REQUEST, &raw mut data, &raw mut size);
                 proxy::proxy_increment_metric(COUNTER.get(), 1);
-                publish(b"canary", b"stable:checkout");
-                publish(b"canary_variant", b"checkout=v1");
+                publish(b"canary", b"stable:checkout=v1");
                 proxy::proxy_replace_header_map_value(
                     REQUEST,
                     header.as_ptr(),
