@@ -4,6 +4,7 @@
 //! keys to try.
 
 mod algorithm;
+mod by_words;
 mod cache;
 mod claims;
 mod compact;

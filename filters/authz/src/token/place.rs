@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use filter_core::query::{self, Repeated};
 use filter_core::{Copies, Edit, HeaderName, Headers, cookies};
 
+use super::by_words;
 use crate::Reason;
 
 /// One place.
@@ -51,12 +52,23 @@ impl Prefix {
             Self::Text(text) => (text, false),
         };
         let (begin, rest) = credential.split_at_checked(prefix.len())?;
-        let ends = !whole_word || !rest.first().is_some_and(|byte| is_word(*byte));
-        (ends && begin.eq_ignore_ascii_case(prefix.as_bytes())).then_some(rest)
+        let ends = match rest {
+            [] | [b' ', ..] => true,
+            [byte, ..] => !(whole_word && is_word(*byte)),
+        };
+        // Most write it as the configuration does.
+        let begins = begin == prefix.as_bytes() || begin.eq_ignore_ascii_case(prefix.as_bytes());
+        (ends && begins).then_some(rest)
     }
 
     /// The token in `rest`, what follows the prefix.
     fn token<'a>(&self, rest: &'a [u8]) -> Result<&'a [u8], Reason> {
+        // Most have one blank between.
+        if let [b' ', token @ ..] = rest
+            && token.first().is_some_and(|byte| !byte.is_ascii_whitespace())
+        {
+            return Ok(token);
+        }
         let token = rest.trim_ascii_start();
         let between = rest.get(..rest.len().saturating_sub(token.len())).unwrap_or_default();
         let apart = match self {
@@ -91,15 +103,28 @@ impl Place {
         match self {
             Self::Header(name, prefix) => Ok(header(headers, name, prefix)?.map(Cow::Borrowed)),
             Self::Param(name) => {
-                query::param(headers.path(), name).map_err(|Repeated| Reason::TokenRepeated)
+                let path = headers.path();
+                // Most paths have no query.
+                if path.iter().all(|byte| *byte != b'?') { Ok(None) } else { param(path, name) }
             }
-            Self::Cookie(name) => match headers.cookie(name) {
-                Copies::None => Ok(None),
-                Copies::One(value) => Ok(Some(unquoted(value)).filter(|v| !v.is_empty()))
-                    .map(|value| value.map(Cow::Borrowed)),
-                Copies::Many => Err(Reason::TokenRepeated),
-            },
+            Self::Cookie(name) => Ok(cookie(headers, name)?.map(Cow::Borrowed)),
         }
+    }
+}
+
+/// The token in a query parameter.
+#[inline(never)]
+fn param<'a>(path: &'a [u8], name: &str) -> Result<Option<Cow<'a, [u8]>>, Reason> {
+    query::param(path, name).map_err(|Repeated| Reason::TokenRepeated)
+}
+
+/// The token in a cookie.
+#[inline(never)]
+fn cookie<'a>(headers: Headers<'a>, name: &str) -> Result<Option<&'a [u8]>, Reason> {
+    match headers.cookie(name) {
+        Copies::None => Ok(None),
+        Copies::One(value) => Ok(Some(unquoted(value)).filter(|value| !value.is_empty())),
+        Copies::Many => Err(Reason::TokenRepeated),
     }
 }
 
@@ -115,10 +140,15 @@ fn header<'a>(
         Copies::Many => return Err(Reason::TokenRepeated),
     };
     // Most values are one token, and long.
-    if !value.contains(&b',') {
+    if !by_words::has(value, b',') {
         return prefix.after(value).map(|rest| prefix.token(rest)).transpose();
     }
-    // Envoy joins repeated lines of some headers by a comma, and none may hide behind another.
+    one_of_list(value, prefix)
+}
+
+/// The token in a list: Envoy joins repeated lines of some headers by a comma, and none may hide behind another.
+#[inline(never)]
+fn one_of_list<'a>(value: &'a [u8], prefix: &Prefix) -> Result<Option<&'a [u8]>, Reason> {
     let mut others = value.split(|byte| *byte == b',').skip(1).map(<[u8]>::trim_ascii);
     match prefix.after(value) {
         None if others.any(|other| prefix.after(other).is_some()) => Err(Reason::TokenRepeated),
