@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
 use crate::Reason;
-use crate::token::{Claims, Place};
+use crate::token::{Claims, Emptied, Place, Said};
 
 /// The keys that are known, and where they are looked for.
 #[derive(Clone, Debug, Default)]
@@ -94,9 +94,11 @@ impl ApiKeys {
         })
     }
 
-    /// The places to take the key out of.
-    pub(crate) fn emptied<'a>(&self, client: &Client<'a>) -> Vec<&'a Place> {
-        if self.forward { Vec::new() } else { client.places.clone() }
+    /// Takes the key out of where it is, unless it is to be forwarded.
+    pub(crate) fn empty<'a>(&self, client: &Client<'a>, emptied: &mut Emptied<'a>) {
+        if !self.forward {
+            client.places.iter().copied().for_each(|place| emptied.add(place));
+        }
     }
 }
 
@@ -107,8 +109,8 @@ impl Client<'_> {
     }
 
     /// What else is said of the client.
-    pub(crate) fn claims(&self) -> &Claims {
-        &self.credential.claims
+    pub(crate) fn says(&self) -> Said<'_> {
+        self.credential.claims.with_words(&[])
     }
 }
 

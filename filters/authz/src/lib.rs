@@ -26,7 +26,7 @@ use fetches::Fetches;
 use notes::Notes;
 use policy::{Opinion, Policies, Ruling};
 pub use reason::Reason;
-use token::{Identity, Issuers, Wait};
+use token::{Emptied, Identity, Issuers, Wait};
 
 /// The filter.
 #[derive(Debug)]
@@ -176,14 +176,26 @@ impl Authz {
         key: Option<&Client<'_>>,
         headers: Headers<'_>,
     ) -> Vec<Edit> {
-        let mut edits = self.issuers.edits(token);
-        edits.extend(self.api_keys.edit(key));
-        let proof = token.and_then(|token| self.issuers.proof_header(token));
-        edits.extend(proof.map(Edit::Remove));
-        let token = token.into_iter().flat_map(|token| self.issuers.emptied(token));
-        let key = key.into_iter().flat_map(|key| self.api_keys.emptied(key));
-        edits.extend(token::emptied(token.chain(key), headers));
-        edits
+        // Room for most: what we write, what names the client, the proof, and the credential.
+        let mut edits = Vec::with_capacity(self.issuers.owned.len().saturating_add(3));
+        match token {
+            Some(token) => edits.extend_from_slice(token.edits()),
+            None => edits.extend(self.issuers.unwritten()),
+        }
+        if let Some(edit) = self.api_keys.edit(key) {
+            edits.push(edit);
+        }
+        if let Some(proof) = token.and_then(|token| self.issuers.proof_header(token)) {
+            edits.push(Edit::Remove(proof));
+        }
+        let mut emptied = Emptied::after(edits);
+        if let Some(token) = token {
+            self.issuers.empty(token, &mut emptied);
+        }
+        if let Some(key) = key {
+            self.api_keys.empty(key, &mut emptied);
+        }
+        emptied.edits(headers)
     }
 
     fn judged(&self, opinion: &Opinion) -> Outcome {

@@ -107,7 +107,7 @@ fn issuer(
         revocations: revocations(raw.revoked, &at("revoked"))?,
         bound: raw.require_certificate_binding,
         dpop,
-        words: strings(raw.space_delimited_claims, |name| name.0).into(),
+        words: strings(raw.space_delimited_claims, |name| name.0),
         claim_headers,
         payload_header,
         forward: raw.forward_original_token,

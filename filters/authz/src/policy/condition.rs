@@ -12,7 +12,7 @@ use super::peer::PeerPattern;
 use super::principal::PrincipalPattern;
 use super::text::{Matched, Text};
 use super::{Facts, Reading};
-use crate::token::{ClaimPath, Claims, decimal};
+use crate::token::{ClaimPath, Said, decimal};
 
 /// A predicate over one thing that a request is known by.
 #[derive(Clone, Debug)]
@@ -81,8 +81,8 @@ impl Condition {
         }
         match self {
             Self::Claim(claim, field) => field.holds(|texts| {
-                facts.claims(claim.of).map_or(Truth::False, |claims| {
-                    claim.any(texts, claims, &|text, value| text.matches(value, facts, matched))
+                facts.said(claim.of).map_or(Truth::False, |said| {
+                    claim.any(texts, said, &|text, value| text.matches(value, facts, matched))
                 })
             }),
             Self::Principal(field) => field.holds(|patterns| {
@@ -141,13 +141,13 @@ impl Condition {
 
 impl Claim {
     /// Whether any text of the claim is any of those.
-    fn any(&self, texts: &[Text], claims: &Claims, is: &dyn Fn(&Text, &[u8]) -> Truth) -> Truth {
+    fn any(&self, texts: &[Text], said: Said<'_>, is: &dyn Fn(&Text, &[u8]) -> Truth) -> Truth {
         let one = |value: &[u8]| Truth::any(texts.iter().map(|text| is(text, value)));
-        let found = Truth::any(self.path.texts(claims).map(|text| one(text.as_bytes())));
+        let found = Truth::any(self.path.texts(said).map(|text| one(text.as_bytes())));
         if !self.typed || found == Truth::True {
             return found;
         }
-        let value = self.path.find(claims);
+        let value = self.path.find(said.claims);
         let values = match value {
             Some(Value::Array(items)) => items.as_slice(),
             other => other.map_or(&[][..], std::slice::from_ref),

@@ -11,7 +11,7 @@ use super::line::Line;
 use super::peer::Peer;
 use super::{Policies, Reading, Xfcc};
 use crate::api_key::Client;
-use crate::token::{Claims, Identity};
+use crate::token::{Identity, Said};
 
 /// An address that a rule may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,10 +84,10 @@ impl<'a> Facts<'a> {
     }
 
     /// What is said of the sender by a credential of this kind, if there is one.
-    pub(crate) fn claims(&self, credential: Credential) -> Option<&'a Claims> {
+    pub(crate) fn said(&self, credential: Credential) -> Option<Said<'a>> {
         match credential {
-            Credential::Token => self.identity.map(|identity| &identity.claims),
-            Credential::ApiKey => self.client.map(Client::claims),
+            Credential::Token => self.identity.map(Identity::says),
+            Credential::ApiKey => self.client.map(Client::says),
         }
     }
 

@@ -71,9 +71,9 @@ impl PrincipalPattern {
 
     /// Whether the identity is the one meant.
     pub(crate) fn matches(&self, identity: &Identity<'_>) -> Truth {
-        match (self, &identity.principal) {
+        match (self, identity.principal()) {
             (Self::Parts(issuer, subject), _) => {
-                let claims = &identity.claims;
+                let claims = identity.says().claims;
                 let named = claims.issuer().is_some_and(|text| issuer.matches(text.as_bytes()));
                 let found = claims.subject().is_some_and(|text| match subject {
                     Subject::Pattern(pattern) => pattern.matches(text.as_bytes()),

@@ -1,19 +1,28 @@
 //! What a token says (RFC 7519 §4), once its signature is known to be good.
 
-use std::rc::Rc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Number, Value};
 
 use crate::Reason;
 
-/// The members of a payload, their registered ones of the right types. Cheap to clone.
+/// The members of a payload, their registered ones of the right types. The times among them, in seconds since the epoch,
+/// are asked for by every request, and so read once.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Claims {
-    members: Rc<Map<String, Value>>,
+    members: Map<String, Value>,
+    expiry: Option<i64>,
+    not_before: Option<i64>,
+    issued_at: Option<i64>,
+}
+
+/// What claims say, by how those who make them write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said<'a> {
+    /// The claims.
+    pub(crate) claims: &'a Claims,
     /// The claims that are lists of words, besides `scope` and `permission`.
-    words: Rc<[String]>,
+    words: &'a [String],
 }
 
 impl Claims {
@@ -31,21 +40,23 @@ impl Claims {
         if !members.iter().all(is_of_its_type) {
             return Err(Reason::TokenMalformed);
         }
-        Ok(Self { members: Rc::new(members), words: Rc::default() })
+        let date = |name: &str, round| members.get(name).and_then(|value| seconds(value, round));
+        Ok(Self {
+            expiry: date("exp", f64::floor),
+            not_before: date("nbf", f64::ceil),
+            issued_at: date("iat", f64::floor),
+            members,
+        })
     }
 
-    /// The same claims, these among them lists of words.
-    pub(crate) fn with_words(&self, words: &Rc<[String]>) -> Self {
-        Self { members: Rc::clone(&self.members), words: Rc::clone(words) }
+    /// What the claims say where these are lists of words, besides `scope` and `permission`.
+    pub(crate) fn with_words<'a>(&'a self, words: &'a [String]) -> Said<'a> {
+        Said { claims: self, words }
     }
 
     /// A text of this name.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.members.get(name)?.as_str()
-    }
-
-    fn date(&self, name: &str, round: fn(f64) -> f64) -> Option<i64> {
-        self.members.get(name).and_then(|value| seconds(value, round))
     }
 
     /// `iss`.
@@ -68,19 +79,19 @@ impl Claims {
         self.members.get("aud").into_iter().flat_map(texts)
     }
 
-    /// `exp`, in seconds since the epoch, like all times here.
+    /// `exp`.
     pub(crate) fn expiry(&self) -> Option<i64> {
-        self.date("exp", f64::floor)
+        self.expiry
     }
 
     /// `nbf`.
     pub(crate) fn not_before(&self) -> Option<i64> {
-        self.date("nbf", f64::ceil)
+        self.not_before
     }
 
     /// `iat`.
     pub(crate) fn issued_at(&self) -> Option<i64> {
-        self.date("iat", f64::floor)
+        self.issued_at
     }
 
     /// `cnf.jkt`: the hash of the key that the token is bound to (RFC 9449 §6.1), as it is written. What is no text is
@@ -152,18 +163,18 @@ impl ClaimPath {
         let (last, outer) = self.0.split_last()?;
         outer
             .iter()
-            .try_fold(&*claims.members, |object, name| object.get(name)?.as_object())?
+            .try_fold(&claims.members, |object, name| object.get(name)?.as_object())?
             .get(last)
     }
 
     /// The texts that a condition compares: a string, or the strings of a list. `scope` and `permission` are lists of
     /// words (RFC 8693 §4.2), as in Istio, and so is what `spaceDelimitedClaims` names. Other values have none.
-    pub(crate) fn texts<'a>(&self, claims: &'a Claims) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn texts<'a>(&self, said: Said<'a>) -> impl Iterator<Item = &'a str> {
         let words = match self.0.as_slice() {
-            [name] => name == "scope" || name == "permission" || claims.words.contains(name),
+            [name] => name == "scope" || name == "permission" || said.words.contains(name),
             _ => false,
         };
-        self.find(claims).into_iter().flat_map(move |value| {
+        self.find(said.claims).into_iter().flat_map(move |value| {
             let split = words && value.is_string();
             texts(value).flat_map(move |text| {
                 let (whole, words) = if split { (None, text) } else { (Some(text), "") };
@@ -239,8 +250,9 @@ mod tests {
             "note": "read write",
             "parts": "x y",
         }))
-        .unwrap()
-        .with_words(&["parts".to_owned()].into());
+        .unwrap();
+        let words = ["parts".to_owned()];
+        let claims = claims.with_words(&words);
         for (path, found) in [
             ("[realm][roles]", &["a", "b"][..]),
             ("[realm][https://x.y/z]", &["c"]),
@@ -253,7 +265,7 @@ mod tests {
             ("[parts]", &["x", "y"]),
         ] {
             let path = ClaimPath::in_brackets(path).unwrap();
-            assert_eq!(path.texts(&claims).collect::<Vec<_>>(), found, "{path:?}");
+            assert_eq!(path.texts(claims).collect::<Vec<_>>(), found, "{path:?}");
         }
         for bad in ["", "[]", "a", "[a", "a]", "[a]b", "[a][]", "[[a]]", "[a]][b]"] {
             assert_eq!(ClaimPath::in_brackets(bad), None, "{bad}");

@@ -2,27 +2,25 @@
 
 use std::rc::Rc;
 
-use filter_core::HeaderName;
+use filter_core::Edit;
 
-use super::claims::Claims;
+use super::claims::Said;
 use super::issuer::Issuer;
-use super::{Found, Proof};
+use super::{Positions, Proof};
 
 /// Who a request comes from.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity<'a> {
-    /// What the token says.
-    pub(crate) claims: Claims,
-    /// The principal.
-    pub(crate) principal: Principal,
     pub(super) issuer: &'a Issuer,
-    /// Where the token is, by position among all places.
-    pub(super) places: Vec<usize>,
-    /// The payload, encoded, if it is to be written into a header.
-    payload: Option<Vec<u8>>,
+    /// What the token proves.
+    pub(super) proof: Rc<Proof>,
+    /// Where the issuer is among those who signed it.
+    signer: usize,
+    /// Where the token is.
+    pub(super) places: Positions,
 }
 
-/// Istio's `request.auth.principal`: `ISSUER/SUBJECT`. Cheap to clone.
+/// Istio's `request.auth.principal`: `ISSUER/SUBJECT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Principal {
     /// The token names no subject.
@@ -54,23 +52,27 @@ impl Principal {
 
 impl<'a> Identity<'a> {
     /// The identity that a token of this issuer's proves.
-    pub(super) fn new(issuer: &'a Issuer, proof: &Proof, found: Found<'_>) -> Self {
-        let payload = || found.token.split(|byte| *byte == b'.').nth(1).map(<[u8]>::to_vec);
-        Self {
-            claims: proof.claims.with_words(&issuer.words),
-            principal: proof.principal.clone(),
-            issuer,
-            payload: issuer.payload_header.as_ref().and_then(|_| payload()),
-            places: found.places,
-        }
+    pub(super) fn new(
+        issuer: &'a Issuer,
+        signer: usize,
+        proof: Rc<Proof>,
+        places: Positions,
+    ) -> Self {
+        Self { issuer, proof, signer, places }
     }
 
-    /// What is written into this header.
-    pub(super) fn written(&self, name: &HeaderName) -> Option<Vec<u8>> {
-        if self.issuer.payload_header.as_ref() == Some(name) {
-            return self.payload.clone();
-        }
-        let (_, path) = self.issuer.claim_headers.iter().find(|(header, _)| header == name)?;
-        path.header_value(&self.claims)
+    /// What the token says.
+    pub(crate) fn says(&self) -> Said<'_> {
+        self.proof.claims.with_words(&self.issuer.words)
+    }
+
+    /// The principal.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.proof.principal
+    }
+
+    /// What becomes of the headers that may carry a claim.
+    pub(crate) fn edits(&self) -> &[Edit] {
+        self.proof.signers.get(self.signer).map_or(&[], |signer| &signer.edits)
     }
 }

@@ -1,7 +1,5 @@
 //! One issuer of tokens: which of them are for us, and what is done with them.
 
-use std::rc::Rc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use filter_core::{Attribute, HeaderName, View};
@@ -34,7 +32,7 @@ pub(crate) struct Issuer {
     /// How its tokens may be bound to keys of clients (RFC 9449); `None` if that is not looked at.
     pub(crate) dpop: Option<Dpop>,
     /// The claims that are lists of words, besides `scope` and `permission`.
-    pub(crate) words: Rc<[String]>,
+    pub(crate) words: Vec<String>,
     /// The headers to write claims into.
     pub(crate) claim_headers: Vec<(HeaderName, ClaimPath)>,
     /// The header to write the payload into.
@@ -68,6 +66,20 @@ impl Issuer {
     /// Every header that is written for this issuer.
     pub(crate) fn written(&self) -> impl Iterator<Item = &HeaderName> {
         self.claim_headers.iter().map(|(header, _)| header).chain(&self.payload_header)
+    }
+
+    /// What is written into this header for a token with these claims, and this payload, encoded; `None` for nothing.
+    pub(super) fn written_into(
+        &self,
+        name: &HeaderName,
+        claims: &Claims,
+        payload: &[u8],
+    ) -> Option<Vec<u8>> {
+        if self.payload_header.as_ref() == Some(name) {
+            return Some(payload.to_vec());
+        }
+        let (_, path) = self.claim_headers.iter().find(|(header, _)| header == name)?;
+        path.header_value(claims)
     }
 }
 

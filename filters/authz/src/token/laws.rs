@@ -117,7 +117,7 @@ proptest! {
             }
             let told = |issuers: &Issuers| {
                 identify_bytes(issuers, token.as_bytes(), &world.ports())
-                    .map(|identity| identity.map(|identity| (identity.claims, identity.principal)))
+                    .map(|identity| identity.map(|identity| identity.proof))
             };
             prop_assert_eq!(told(&remembering), told(&forgetful));
         }

@@ -32,7 +32,7 @@ use filter_core::{Edit, HeaderName, Headers, Ports, View};
 pub(crate) use algorithm::Algorithm;
 use cache::Cache;
 pub(crate) use cache::Limits;
-pub(crate) use claims::{ClaimPath, Claims, decimal};
+pub(crate) use claims::{ClaimPath, Claims, Said, decimal};
 use compact::Compact;
 pub(crate) use dpop::Dpop;
 use dpop::Replays;
@@ -40,7 +40,7 @@ use header::{Header, KnownHeaders};
 pub(crate) use identity::{Identity, Principal};
 pub(crate) use issuer::Issuer;
 pub(crate) use jwks::{NamedKey, parse as parse_key_set};
-pub(crate) use place::{Place, Prefix, emptied};
+pub(crate) use place::{Emptied, Place, Prefix};
 pub(crate) use revocation::{Revocation, Revocations};
 use ring::Ring;
 pub(crate) use source::{RemoteSet, Source};
@@ -77,10 +77,24 @@ struct SharedPlace {
     readers: Vec<usize>,
 }
 
-/// A token in a request, and where it is, by position among the places.
+/// A token in a request, and where it is.
 struct Found<'a> {
     token: Cow<'a, [u8]>,
-    places: Vec<usize>,
+    places: Positions,
+}
+
+/// The places that one token is in, by position among all. Most are in one, which needs no list.
+#[derive(Clone, Debug)]
+struct Positions {
+    first: usize,
+    others: Vec<usize>,
+}
+
+impl Positions {
+    /// Whether one of them is so.
+    fn any(&self, is: impl Fn(usize) -> bool) -> bool {
+        is(self.first) || self.others.iter().any(|other| is(*other))
+    }
 }
 
 /// What a signature proves of a token, whoever sends it and whenever.
@@ -88,8 +102,17 @@ struct Found<'a> {
 pub(crate) struct Proof {
     claims: Claims,
     principal: Principal,
-    /// The issuers of this name who sign with the key, by position.
-    signers: Vec<usize>,
+    /// The issuers of this name who sign with the key.
+    signers: Vec<Signer>,
+}
+
+/// An issuer whose token one may be.
+#[derive(Clone, Debug, PartialEq)]
+struct Signer {
+    /// The issuer, by position.
+    position: usize,
+    /// What becomes of the headers that may carry a claim, if the token is the issuer's.
+    edits: Vec<Edit>,
 }
 
 impl Issuers {
@@ -172,28 +195,44 @@ impl Issuers {
         let Some(found) = self.find(view.request())? else {
             return Ok(None);
         };
-        let ring = self.ring();
-        let generation = ring.generation;
+        let generation = self.ring.try_borrow().map_or(0, |ring| ring.generation);
         let remembered = self.remembered(|cache| cache.find(&found.token, generation)).flatten();
-        let is_new = remembered.is_none();
-        let proof = match remembered {
-            Some(proof) => proof,
-            None => {
-                let token = Compact::parse(&found.token, &self.headers)?;
-                Rc::new(self.prove(&ring, &token, ports)?)
-            }
+        let Some(proof) = remembered else {
+            return self.identify_new(found, view, ports).map(Some);
         };
-        let now = ports.clock.wall();
-        let admitted = self.admit(&proof, &found, now, view, ports);
-        self.remembered(|cache| match admitted {
-            Ok(_) if is_new => {
-                let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-                cache.keep(&found.token, generation, now, &proof);
+        let admitted = self.admit(&proof, &found, ports.clock.wall(), view, ports);
+        match admitted {
+            Ok((issuer, signer)) => Ok(Some(Identity::new(issuer, signer, proof, found.places))),
+            Err(reason) => {
+                if reason == Reason::TokenExpired {
+                    self.remembered(|cache| cache.forget(&found.token));
+                }
+                Err(reason)
             }
-            Err(Reason::TokenExpired) if !is_new => cache.forget(&found.token),
-            _ => {}
+        }
+    }
+
+    /// Who sends a token that is not remembered. It is, from then on, if it was good.
+    ///
+    /// # Errors
+    /// When the token does not prove it.
+    #[inline(never)]
+    fn identify_new(
+        &self,
+        found: Found<'_>,
+        view: View<'_>,
+        ports: &Ports<'_>,
+    ) -> Result<Identity<'_>, Reason> {
+        let ring = self.ring();
+        let token = Compact::parse(&found.token, &self.headers)?;
+        let proof = Rc::new(self.prove(&ring, &token, ports)?);
+        let now = ports.clock.wall();
+        let (issuer, signer) = self.admit(&proof, &found, now, view, ports)?;
+        self.remembered(|cache| {
+            let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+            cache.keep(&found.token, ring.generation, now, &proof);
         });
-        admitted.map(|issuer| Some(Identity::new(issuer, &proof, found)))
+        Ok(Identity::new(issuer, signer, proof, found.places))
     }
 
     /// The one token of the request, and every place where it is.
@@ -204,8 +243,11 @@ impl Issuers {
                 continue;
             };
             match &mut found {
-                None => found = Some(Found { token, places: vec![position] }),
-                Some(found) if found.token == token => found.places.push(position),
+                None => {
+                    let places = Positions { first: position, others: Vec::new() };
+                    found = Some(Found { token, places });
+                }
+                Some(found) if found.token == token => found.places.others.push(position),
                 Some(_) => return Err(Reason::TokenRepeated),
             }
         }
@@ -236,16 +278,18 @@ impl Issuers {
         let claims = Claims::new(token.payload()?)?;
         let name = claims.issuer().ok_or(Reason::TokenIssuer)?;
         let holders = shared.holders(kid).map(|holder| holder.issuer);
-        let signers = holders
-            .filter(|position| accepts(*position))
-            .filter(|position| self.issuers.get(*position).is_some_and(|own| own.name == name))
-            .collect();
+        let signer = |position: usize| {
+            let issuer =
+                self.issuers.get(position).filter(|own| accepted(own) && own.name == name)?;
+            Some(Signer { position, edits: self.written(issuer, &claims, token.encoded_payload()) })
+        };
+        let signers = holders.filter_map(signer).collect();
         let others = self.issuers.iter().map(|issuer| issuer.name.as_str());
         let principal = Principal::of(name, claims.subject(), others);
         Ok(Proof { claims, principal, signers })
     }
 
-    /// Whose token it is, if it is for us, from this sender, now.
+    /// Whose token it is, if it is for us, from this sender, now: the issuer, and where it is among the signers.
     fn admit(
         &self,
         proof: &Proof,
@@ -253,23 +297,24 @@ impl Issuers {
         now: Duration,
         view: View<'_>,
         ports: &Ports<'_>,
-    ) -> Result<&Issuer, Reason> {
-        let signers = proof
-            .signers
-            .iter()
-            .filter_map(|position| Some((*position, self.issuers.get(*position)?)));
-        if signers.clone().any(|(_, issuer)| issuer.revocations.take_back(&proof.claims)) {
+    ) -> Result<(&Issuer, usize), Reason> {
+        let signers = || {
+            let signers = proof.signers.iter().enumerate();
+            signers
+                .filter_map(|(at, signer)| Some((at, signer, self.issuers.get(signer.position)?)))
+        };
+        if signers().any(|(_, _, issuer)| issuer.revocations.take_back(&proof.claims)) {
             return Err(Reason::TokenRevoked);
         }
         let mut refusal = Reason::TokenIssuer;
-        for (position, issuer) in signers {
+        for (at, signer, issuer) in signers() {
             // A place for one issuer's tokens is none for another's.
-            if !self.found_by(position, found) {
+            if !self.found_by(signer.position, found) {
                 continue;
             }
             let bound = |()| self.is_with_its_key(issuer, &proof.claims, found, now, view, ports);
             match issuer.admits(&proof.claims, now, view).and_then(bound) {
-                Ok(()) => return Ok(issuer),
+                Ok(()) => return Ok((issuer, at)),
                 Err(reason) => refusal = reason,
             }
         }
@@ -278,25 +323,36 @@ impl Issuers {
 
     /// Whether the token is where this issuer's are looked for.
     fn found_by(&self, issuer: usize, found: &Found<'_>) -> bool {
-        let mut places = found.places.iter().filter_map(|position| self.places.get(*position));
-        places.any(|shared| shared.readers.contains(&issuer))
+        let reads = |shared: &SharedPlace| shared.readers.contains(&issuer);
+        found.places.any(|position| self.places.get(position).is_some_and(reads))
     }
 
-    /// What becomes of the headers that may carry a claim: each carries a proven one or none.
-    pub(crate) fn edits(&self, identity: Option<&Identity<'_>>) -> Vec<Edit> {
-        let written = |name: &HeaderName| identity.and_then(|identity| identity.written(name));
-        let edit = |name: &HeaderName| match written(name) {
+    /// What becomes of the headers that may carry a claim, by a token of this issuer's: each carries a proven one or none.
+    fn written(&self, issuer: &Issuer, claims: &Claims, payload: &[u8]) -> Vec<Edit> {
+        let edit = |name: &HeaderName| match issuer.written_into(name, claims, payload) {
             Some(value) => Edit::Set(name.clone(), value),
             None => Edit::Remove(name.clone()),
         };
         self.owned.iter().map(edit).collect()
     }
 
-    /// The places to take the token out of: it ends here, unless it is to be forwarded.
-    pub(crate) fn emptied(&self, identity: &Identity<'_>) -> impl Iterator<Item = &Place> {
-        let places = if identity.issuer.forward { &[][..] } else { &identity.places };
-        let places = places.iter().filter_map(|position| self.places.get(*position));
-        places.map(|shared| &shared.place)
+    /// What becomes of the headers that may carry a claim where none is proven.
+    pub(crate) fn unwritten(&self) -> impl ExactSizeIterator<Item = Edit> {
+        self.owned.iter().cloned().map(Edit::Remove)
+    }
+
+    /// Takes the token out of where it is: it ends here, unless it is to be forwarded.
+    pub(crate) fn empty<'a>(&'a self, identity: &Identity<'_>, emptied: &mut Emptied<'a>) {
+        if identity.issuer.forward {
+            return;
+        }
+        let mut empty = |position: usize| {
+            if let Some(shared) = self.places.get(position) {
+                emptied.add(&shared.place);
+            }
+        };
+        empty(identity.places.first);
+        identity.places.others.iter().copied().for_each(empty);
     }
 
     /// Every place where tokens are looked for.

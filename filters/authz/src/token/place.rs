@@ -163,17 +163,45 @@ fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
 }
 
-/// The edits that empty these places and leave everything around them.
-pub(crate) fn emptied<'a>(
-    places: impl Iterator<Item = &'a Place>,
-    headers: Headers<'_>,
-) -> Vec<Edit> {
-    let mut edits = Vec::new();
+/// Places that are emptied, with everything around them left as it is.
+#[derive(Debug)]
+pub(crate) struct Emptied<'a> {
+    /// What becomes of the headers.
+    edits: Vec<Edit>,
+    /// Parameters and cookies, which share a header with others.
+    parts: Vec<&'a Place>,
+}
+
+impl<'a> Emptied<'a> {
+    /// No place yet, after these edits.
+    pub(crate) fn after(edits: Vec<Edit>) -> Self {
+        Self { edits, parts: Vec::new() }
+    }
+
+    /// One place more.
+    pub(crate) fn add(&mut self, place: &'a Place) {
+        match place {
+            Place::Header(name, _) => self.edits.push(Edit::Remove(name.clone())),
+            Place::Param(_) | Place::Cookie(_) => self.parts.push(place),
+        }
+    }
+
+    /// The edits that empty them in a request with these headers.
+    pub(crate) fn edits(mut self, headers: Headers<'_>) -> Vec<Edit> {
+        if !self.parts.is_empty() {
+            empty_parts(&self.parts, headers, &mut self.edits);
+        }
+        self.edits
+    }
+}
+
+#[inline(never)]
+fn empty_parts(parts: &[&Place], headers: Headers<'_>, edits: &mut Vec<Edit>) {
     let mut params = Vec::new();
     let mut taken = Vec::new();
-    for place in places {
+    for place in parts {
         match place {
-            Place::Header(name, _) => edits.push(Edit::Remove(name.clone())),
+            Place::Header(..) => {}
             Place::Param(name) => params.push(name.as_str()),
             Place::Cookie(name) => taken.push(name.as_bytes()),
         }
@@ -183,7 +211,6 @@ pub(crate) fn emptied<'a>(
         edits.push(Edit::Set(HeaderName::literal(":path"), path));
     }
     edits.extend(cookies::without(headers, |name| taken.contains(&name)));
-    edits
 }
 
 #[cfg(test)]

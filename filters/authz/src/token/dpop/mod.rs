@@ -18,7 +18,7 @@ use super::compact::Compact;
 use super::issuer::Issuer;
 use super::jwks;
 use super::place::{Place, Prefix};
-use super::{Found, Identity, Issuers};
+use super::{Found, Identity, Issuers, SharedPlace};
 use crate::Reason;
 
 /// How an issuer's tokens may be bound to keys, by `dpop`.
@@ -69,8 +69,8 @@ impl Issuers {
 
     /// Whether the token is in the scheme `DPoP`, and nowhere else.
     fn by_proof(&self, found: &Found<'_>) -> bool {
-        let mut places = found.places.iter().filter_map(|position| self.places.get(*position));
-        places.all(|shared| shared.place == Place::of_proven())
+        let elsewhere = |shared: &SharedPlace| shared.place != Place::of_proven();
+        !found.places.any(|position| self.places.get(position).is_some_and(elsewhere))
     }
 
     /// Whether somebody's tokens are good without a proof.

@@ -83,7 +83,7 @@ fn a_token_is_computed_once_and_found_by_every_byte() {
     let token = mint(json!({ "key": "es256", "claims": { "sub": "a" } }));
     for _ in 0..3 {
         let identity = identify_bytes(&issuers, token.as_bytes(), &ports).unwrap().unwrap();
-        assert_eq!(identity.claims.subject(), Some("a"));
+        assert_eq!(identity.proof.claims.subject(), Some("a"));
         assert_eq!(host.asked.get(), 1);
     }
     // The same signature under another payload, by a host that takes everything.
@@ -92,7 +92,7 @@ fn a_token_is_computed_once_and_found_by_every_byte() {
     let (message, _) = other.rsplit_once('.').unwrap();
     let crossed = format!("{message}.{signature}");
     let identity = identify_bytes(&issuers, crossed.as_bytes(), &ports).unwrap().unwrap();
-    assert_eq!((identity.claims.subject(), host.asked.get()), (Some("b"), 2));
+    assert_eq!((identity.proof.claims.subject(), host.asked.get()), (Some("b"), 2));
 }
 
 #[test]
