@@ -24,7 +24,7 @@ use answer::{Form, Methods};
 use api_key::{ApiKeys, Client};
 use fetches::Fetches;
 use notes::Notes;
-use policy::{Opinion, Policies, Ruling};
+use policy::{Policies, Ruling};
 pub use reason::Reason;
 use token::{Emptied, Identity, Issuers, Wait};
 
@@ -36,6 +36,7 @@ pub struct Authz {
     methods: Methods,
     policies: Policies,
     ledger: Ledger,
+    passes: Passes,
     notes: Notes,
     fetches: Fetches,
     form: Form,
@@ -68,13 +69,16 @@ impl Filter for Authz {
         };
         let notes = Notes::open(configuration.audited, configuration.dry, metrics).map_err(many)?;
         let fetches = Fetches::open(configuration.issuers.urls(), metrics).map_err(many)?;
+        let rules = configuration.rules.len();
         let ledger = Ledger::open::<Reason>(Self::NAME, configuration.rules, metrics);
+        let ledger = ledger.map_err(many)?;
         Ok(Self {
             methods,
             issuers: configuration.issuers,
             api_keys: configuration.api_keys,
             policies: configuration.policies,
-            ledger: ledger.map_err(many)?,
+            passes: Passes::new(&ledger, rules),
+            ledger,
             notes,
             fetches,
             form: configuration.form,
@@ -99,14 +103,15 @@ impl Filter for Authz {
     }
 
     fn on_request(&self, view: &View<'_>, memo: &mut Memo, ports: &Ports<'_>) -> Outcome {
-        let proven = self.issuers.identify(*view, ports);
-        if let Err(reason) = proven
-            && let Some((wait, longest)) = self.issuers.wait(reason, ports)
-        {
+        let reason = match self.issuers.identify(*view, ports) {
+            Ok(token) => return self.decide(view, token.as_ref()),
+            Err(reason) => reason,
+        };
+        if let Some((wait, longest)) = self.issuers.wait(reason, ports) {
             memo.wait = Some(wait);
             return hold(longest);
         }
-        self.decide(view, proven)
+        self.refuse(reason)
     }
 
     fn on_answer(
@@ -116,15 +121,17 @@ impl Filter for Authz {
         memo: &mut Memo,
         ports: &Ports<'_>,
     ) -> Outcome {
-        let proven = self.issuers.identify(*view, ports);
-        if proven.is_err()
-            && matches!(answer, Answer::Resumed)
+        let reason = match self.issuers.identify(*view, ports) {
+            Ok(token) => return self.decide(view, token.as_ref()),
+            Err(reason) => reason,
+        };
+        if matches!(answer, Answer::Resumed)
             && let Some(left) =
                 memo.wait.as_ref().and_then(|wait| self.issuers.wait_on(wait, ports))
         {
             return hold(left);
         }
-        self.decide(view, proven)
+        self.refuse(reason)
     }
 
     fn period(&self) -> Option<Duration> {
@@ -151,21 +158,37 @@ fn hold(longest: Duration) -> Outcome {
 }
 
 impl Authz {
-    fn decide(&self, view: &View<'_>, proven: Result<Option<Identity<'_>>, Reason>) -> Outcome {
+    /// What becomes of a request from whom a token proves, or nobody.
+    fn decide(&self, view: &View<'_>, token: Option<&Identity<'_>>) -> Outcome {
         let headers = view.request();
-        let proven = proven.map_err(|reason| self.issuers.for_want_of_keys(reason));
-        let proven = proven.and_then(|token| Ok((token, self.api_keys.identify(headers)?)));
-        let mut outcome = match &proven {
-            Ok((token, key)) => {
-                self.judged(&self.policies.decide(view, token.as_ref(), key.as_ref()))
-            }
-            Err(reason) => self.ruled(&Ruling::by_none(*reason)),
+        let key = match self.api_keys.identify(headers) {
+            Ok(key) => key,
+            Err(reason) => return self.refuse(reason),
         };
-        // A refused request is cleaned too: access logs show its headers.
-        let admitted = proven.ok().filter(|_| outcome.verdict == Verdict::Continue);
-        let (token, key) = admitted.unwrap_or_default();
-        outcome.edits = self.edits(token.as_ref(), key.as_ref(), headers);
+        let key = key.as_ref();
+        let opinion = self.policies.decide(view, token, key);
+        let mut outcome = self.ruled(&opinion.ruling);
+        if let Some(aside) = &opinion.aside {
+            self.notes.note(aside, &self.ledger, &mut outcome);
+        }
+        outcome.edits = match outcome.verdict {
+            Verdict::Continue => self.edits(token, key, headers),
+            Verdict::Reply(_) | Verdict::Await(_) | Verdict::Hold(_) => self.cleaned(),
+        };
         outcome
+    }
+
+    /// What becomes of a request whose credentials prove nothing.
+    #[inline(never)]
+    fn refuse(&self, reason: Reason) -> Outcome {
+        let reason = self.issuers.for_want_of_keys(reason);
+        Outcome { edits: self.cleaned(), ..self.ruled(&Ruling::by_none(reason)) }
+    }
+
+    /// What becomes of the headers of a request that is refused, as access logs show them: what we write is not proven.
+    #[inline(never)]
+    fn cleaned(&self) -> Vec<Edit> {
+        self.issuers.unwritten().chain(self.api_keys.edit(None)).collect()
     }
 
     /// What becomes of the request's headers: what we write is proven, and credentials end here unless they are to be
@@ -198,13 +221,15 @@ impl Authz {
         emptied.edits(headers)
     }
 
-    fn judged(&self, opinion: &Opinion) -> Outcome {
-        let mut outcome = self.ruled(&opinion.ruling);
-        self.notes.note(opinion, &self.ledger, &mut outcome);
-        outcome
+    fn ruled(&self, ruling: &Ruling) -> Outcome {
+        match self.passes.of(ruling) {
+            Some(decision) => Outcome::because(decision.clone()),
+            None => self.refused(ruling),
+        }
     }
 
-    fn ruled(&self, ruling: &Ruling) -> Outcome {
+    #[inline(never)]
+    fn refused(&self, ruling: &Ruling) -> Outcome {
         let decision = decision(&self.ledger, ruling);
         let form = ruling.place.and_then(|place| self.forms.get(place)?.as_ref());
         let reply =
@@ -216,6 +241,31 @@ impl Authz {
             reply.headers.push((name.clone(), decision.evidence().into_bytes()));
         }
         Outcome::reply(reply, decision)
+    }
+}
+
+/// The decisions that let requests pass. They are made once, as most requests take one of them.
+#[derive(Debug)]
+struct Passes {
+    /// By each rule, in the order of their places.
+    by: Vec<Decision>,
+    by_none: Decision,
+}
+
+impl Passes {
+    /// All of them, by so many rules.
+    fn new(ledger: &Ledger, rules: usize) -> Self {
+        let by = (0..rules).map(|place| ledger.by(place, Reason::Allowed)).collect();
+        Self { by, by_none: ledger.by_none(Reason::Allowed) }
+    }
+
+    /// The decision that a ruling is; `None` if it refuses.
+    fn of(&self, ruling: &Ruling) -> Option<&Decision> {
+        match ruling.place {
+            _ if ruling.reason != Reason::Allowed => None,
+            Some(place) => self.by.get(place),
+            None => Some(&self.by_none),
+        }
     }
 }
 

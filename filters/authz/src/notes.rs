@@ -5,7 +5,7 @@ use filter_core::decision::Reason as _;
 use filter_core::metrics::{Family, InvalidMetric, LabelValue};
 use filter_core::{Count, Ledger, Metrics, Outcome, Publication, Rule};
 
-use crate::policy::Opinion;
+use crate::policy::Aside;
 use crate::{Reason, decision};
 
 /// The filter state that names the AUDIT rules which match, separated by commas.
@@ -54,11 +54,12 @@ impl Notes {
         Ok(Self { audited, audit, dry, dry_run })
     }
 
-    /// Counts and publishes what an opinion notes.
-    pub(crate) fn note(&self, opinion: &Opinion, ledger: &Ledger, outcome: &mut Outcome) {
+    /// Counts and publishes what is noted.
+    #[inline(never)]
+    pub(crate) fn note(&self, aside: &Aside, ledger: &Ledger, outcome: &mut Outcome) {
         if let Some(family) = &self.audit {
             let mut names = Vec::new();
-            for place in &opinion.noted {
+            for place in &aside.noted {
                 let position = self.audited.iter().position(|other| other == place);
                 outcome.counts.extend(position.map(|at| Count::Add(family.series(&[at]), 1)));
                 names.extend(ledger.rule(*place).map(Rule::as_str));
@@ -67,7 +68,7 @@ impl Notes {
                 publish(outcome, AUDIT, names.join(","));
             }
         }
-        if let (Some(family), Some(proposed)) = (&self.dry_run, &opinion.proposed) {
+        if let (Some(family), Some(proposed)) = (&self.dry_run, &aside.proposed) {
             // A rule that is enforced stands for none here: its own series count it.
             let rule =
                 proposed.place.and_then(|place| self.dry.iter().position(|dry| *dry == place));

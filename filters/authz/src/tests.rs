@@ -165,6 +165,21 @@ fn an_ambiguous_principal_is_denied_and_not_allowed() {
 }
 
 #[test]
+fn a_decision_that_is_made_before_is_the_same() {
+    let policies = json!([
+        { "name": "a", "rules": [{ "to": [{ "operation": { "methods": ["GET"] } }] }, {}] },
+        { "name": "b", "action": "DENY", "rules": [{}] },
+    ]);
+    let authz = authz(json!({ "policies": policies }));
+    for place in [None, Some(0), Some(1)] {
+        let ruling = Ruling { reason: Reason::Allowed, place, scopes: None };
+        assert_eq!(authz.passes.of(&ruling), Some(&decision(&authz.ledger, &ruling)), "{place:?}");
+    }
+    let denied = Ruling { reason: Reason::Denied, place: Some(2), scopes: None };
+    assert_eq!(authz.passes.of(&denied), None);
+}
+
+#[test]
 fn what_is_noted_is_counted_by_rule() {
     let policies = json!([
         { "name": "seen", "action": "AUDIT", "rules": [{}, { "to": [{ "operation": { "methods": ["PUT"] } }] }] },

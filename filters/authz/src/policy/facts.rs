@@ -49,6 +49,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) reading: Reading,
     view: View<'a>,
     xfcc: Option<&'a Xfcc>,
+    connection: OnceCell<Box<Connection>>,
+}
+
+/// What the proxy tells of the connection that a request came by. Most policies ask for none of it.
+#[derive(Default)]
+struct Connection {
     peer: OnceCell<Peer>,
     direct: OnceCell<Option<IpAddr>>,
     remote: OnceCell<Option<IpAddr>>,
@@ -74,13 +80,12 @@ impl<'a> Facts<'a> {
             reading: policies.reading,
             xfcc: policies.xfcc.as_ref(),
             view,
-            peer: OnceCell::new(),
-            direct: OnceCell::new(),
-            remote: OnceCell::new(),
-            destination: OnceCell::new(),
-            port: OnceCell::new(),
-            server_name: OnceCell::new(),
+            connection: OnceCell::new(),
         }
+    }
+
+    fn connection(&self) -> &Connection {
+        self.connection.get_or_init(Box::default)
     }
 
     /// What is said of the sender by a credential of this kind, if there is one.
@@ -93,7 +98,7 @@ impl<'a> Facts<'a> {
 
     /// Who is at the other end of the connection, by its certificate, or behind it, by a proxy that is believed.
     pub(crate) fn peer(&self) -> &Peer {
-        self.peer.get_or_init(|| {
+        self.connection().peer.get_or_init(|| {
             let peer = Peer::of(self.view.text(Attribute::PeerUri));
             match self.xfcc {
                 Some(xfcc) => xfcc.source(peer, self.headers),
@@ -104,10 +109,11 @@ impl<'a> Facts<'a> {
 
     /// An address; `None` if the proxy does not tell it, or it is no IP address.
     pub(crate) fn address(&self, endpoint: Endpoint) -> Option<IpAddr> {
+        let connection = self.connection();
         let cell = match endpoint {
-            Endpoint::Direct => &self.direct,
-            Endpoint::Remote => &self.remote,
-            Endpoint::Destination => &self.destination,
+            Endpoint::Direct => &connection.direct,
+            Endpoint::Remote => &connection.remote,
+            Endpoint::Destination => &connection.destination,
         };
         let read = || ip::address_of(&self.view.text(endpoint.attribute())?);
         *cell.get_or_init(read)
@@ -120,12 +126,12 @@ impl<'a> Facts<'a> {
 
     /// The port that the client connected to.
     pub(crate) fn port(&self) -> Option<i64> {
-        *self.port.get_or_init(|| self.view.number(Attribute::DestinationPort))
+        *self.connection().port.get_or_init(|| self.view.number(Attribute::DestinationPort))
     }
 
     /// The name that the client asked for in its TLS greeting.
     pub(crate) fn server_name(&self) -> Option<&[u8]> {
         let read = || self.view.text(Attribute::RequestedServerName);
-        self.server_name.get_or_init(read).as_deref()
+        self.connection().server_name.get_or_init(read).as_deref()
     }
 }

@@ -14,7 +14,8 @@ pub(crate) struct Line<'a> {
     pub(crate) method: &'a [u8],
     host: Authority<'a>,
     path: Result<Cow<'a, [u8]>, Ambiguous>,
-    query: Option<&'a [u8]>,
+    /// The path as sent, its query and fragment with it.
+    raw: &'a [u8],
     reading: Reading,
 }
 
@@ -35,17 +36,9 @@ impl<'a> Line<'a> {
                 let host = Host::canonical(headers.authority());
                 (Authority::Canonical(host), path::canonical(raw))
             }
-            Reading::Istio => {
-                let end = raw.iter().position(|byte| matches!(byte, b'?' | b'#'));
-                let path = raw.get(..end.unwrap_or(raw.len())).unwrap_or_default();
-                let host = headers.authority().to_ascii_lowercase();
-                (Authority::AsSent(host), Ok(Cow::Borrowed(path)))
-            }
+            Reading::Istio => as_sent(headers.authority(), raw),
         };
-        let uri = raw.split(|byte| *byte == b'#').next().unwrap_or_default();
-        let mark = uri.iter().position(|byte| *byte == b'?');
-        let query = mark.and_then(|mark| uri.get(mark.saturating_add(1)..));
-        Self { method: headers.method(), host, path, query, reading }
+        Self { method: headers.method(), host, path, raw, reading }
     }
 
     /// The path, without its query.
@@ -58,7 +51,9 @@ impl<'a> Line<'a> {
 
     /// The query, as sent.
     pub(crate) fn query(&self) -> Option<&'a [u8]> {
-        self.query
+        let uri = self.raw.split(|byte| *byte == b'#').next().unwrap_or_default();
+        let mark = uri.iter().position(|byte| *byte == b'?');
+        mark.and_then(|mark| uri.get(mark.saturating_add(1)..))
     }
 
     /// The host's name, without port; `None` if there is none that all servers would read alike.
@@ -106,4 +101,12 @@ impl<'a> Line<'a> {
             }
         }
     }
+}
+
+/// The host and the path as Envoy reads them.
+#[inline(never)]
+fn as_sent<'a>(host: &[u8], raw: &'a [u8]) -> (Authority<'a>, Result<Cow<'a, [u8]>, Ambiguous>) {
+    let end = raw.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    let path = raw.get(..end.unwrap_or(raw.len())).unwrap_or_default();
+    (Authority::AsSent(host.to_ascii_lowercase()), Ok(Cow::Borrowed(path)))
 }

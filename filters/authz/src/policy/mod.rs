@@ -103,6 +103,13 @@ impl Ruling {
 pub(crate) struct Opinion {
     /// What becomes of it.
     pub(crate) ruling: Ruling,
+    /// What is noted besides; `None` where nothing ever is.
+    pub(crate) aside: Option<Box<Aside>>,
+}
+
+/// What policies say of a request that makes no difference to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Aside {
     /// What would become of it if the policies that run dry were enforced; `None` if none does.
     pub(crate) proposed: Option<Ruling>,
     /// The places of the rules of AUDIT policies that match, or cannot be told not to.
@@ -166,15 +173,22 @@ impl Policies {
         client: Option<&Client<'_>>,
     ) -> Opinion {
         if self.enforced.is_empty() && self.proposed.is_none() {
-            let ruling = Ruling::by_none(Reason::Allowed);
-            return Opinion { ruling, proposed: None, noted: Vec::new() };
+            return Opinion { ruling: Ruling::by_none(Reason::Allowed), aside: None };
         }
         let facts = Facts::new(*view, identity, client, self);
+        let has_asides = self.proposed.is_some() || self.enforced.audits();
         Opinion {
             ruling: self.enforced.decide(&facts),
-            proposed: self.proposed.as_ref().map(|set| set.decide(&facts)),
-            noted: self.enforced.noted(&facts),
+            aside: has_asides.then(|| self.aside(&facts)),
         }
+    }
+
+    #[inline(never)]
+    fn aside(&self, facts: &Facts<'_>) -> Box<Aside> {
+        Box::new(Aside {
+            proposed: self.proposed.as_ref().map(|set| set.decide(facts)),
+            noted: self.enforced.noted(facts),
+        })
     }
 }
 

@@ -64,6 +64,11 @@ impl Set {
         lists.iter().all(|list| list.rules.is_empty()) && self.allow.is_none()
     }
 
+    /// Whether there are AUDIT rules.
+    pub(crate) fn audits(&self) -> bool {
+        !self.audit.rules.is_empty()
+    }
+
     /// The places of the AUDIT rules that match, or cannot be told not to.
     pub(crate) fn noted(&self, facts: &Facts<'_>) -> Vec<usize> {
         let mut noted = Vec::new();

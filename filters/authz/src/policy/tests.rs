@@ -6,7 +6,7 @@ use filter_core::{Attribute, Filter as _, HeaderMap, Metrics, Phase, View};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use crate::Authz;
+use crate::{Authz, Reason};
 
 fn authz(configuration: &Json) -> Authz {
     Authz::configure(configuration.to_string().as_bytes(), &mut Metrics::default()).unwrap()
@@ -176,6 +176,24 @@ fn operation() -> impl Strategy<Value = Json> {
         }
         operation
     })
+}
+
+#[test]
+fn only_what_may_be_noted_is_looked_for() {
+    let with = |second: Json| {
+        let first = json!({ "name": "a", "rules": [{}] });
+        let authz = authz(&json!({ "policies": [first, second] }));
+        let exchange = FixtureExchange::default();
+        let view = View::new(&exchange, Phase::Request, &[]);
+        authz.policies.decide(&view, None, None).aside
+    };
+    assert_eq!(with(json!({ "name": "b", "action": "DENY", "rules": [{}] })), None);
+    let noted = with(json!({ "name": "b", "action": "AUDIT", "rules": [{}] })).unwrap();
+    assert_eq!((noted.noted, noted.proposed), (vec![1], None));
+    let dry = json!({ "name": "b", "action": "DENY", "dryRun": true, "rules": [{}] });
+    let noted = with(dry).unwrap();
+    assert!(noted.noted.is_empty());
+    assert_eq!(noted.proposed.unwrap().reason, Reason::Denied);
 }
 
 proptest! {
