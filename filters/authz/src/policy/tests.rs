@@ -200,7 +200,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(50))]
     #[test]
     fn an_index_changes_no_decision(
-        operations in prop::collection::vec(prop::collection::vec(operation(), 0..3), 10..30),
+        operations in prop::collection::vec(prop::collection::vec(operation(), 0..3), 10..40),
         requests in prop::collection::vec((
             prop::sample::select(vec!["GET", "PUT", "POST"]),
             prop::sample::select(vec!["a.example", "A.example:80", "b.x", "c.example.", "user@x", "d"]),
