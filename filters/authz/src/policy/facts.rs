@@ -40,7 +40,7 @@ pub(crate) struct Facts<'a> {
     /// Its headers.
     pub(crate) headers: Headers<'a>,
     /// What it asks for.
-    pub(crate) line: Line<'a>,
+    pub(crate) line: &'a Line<'a>,
     /// Who sent it, by a token.
     pub(crate) identity: Option<&'a Identity<'a>>,
     /// Who sent it, by an API key.
@@ -64,17 +64,17 @@ struct Connection {
 }
 
 impl<'a> Facts<'a> {
-    /// The facts of the request in `view`.
+    /// The facts of the request in `view`, which asks for what is in `line`.
     pub(crate) fn new(
         view: View<'a>,
+        line: &'a Line<'a>,
         identity: Option<&'a Identity<'a>>,
         client: Option<&'a Client<'a>>,
         policies: &'a Policies,
     ) -> Self {
-        let headers = view.request();
         Self {
-            headers,
-            line: Line::of(headers, policies.reading),
+            headers: view.request(),
+            line,
             identity,
             client,
             reading: policies.reading,

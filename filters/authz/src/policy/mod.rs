@@ -21,6 +21,7 @@ use filter_core::matching::Truth;
 use filter_core::{Attribute, Stated, View};
 
 pub(crate) use facts::Facts;
+use line::Line;
 pub(crate) use rule::Rule;
 use set::Set;
 pub(crate) use xfcc::Xfcc;
@@ -175,7 +176,8 @@ impl Policies {
         if self.enforced.is_empty() && self.proposed.is_none() {
             return Opinion { ruling: Ruling::by_none(Reason::Allowed), aside: None };
         }
-        let facts = Facts::new(*view, identity, client, self);
+        let line = Line::of(view.request(), self.reading);
+        let facts = Facts::new(*view, &line, identity, client, self);
         let has_asides = self.proposed.is_some() || self.enforced.audits();
         Opinion {
             ruling: self.enforced.decide(&facts),

@@ -37,10 +37,11 @@ impl Rule {
 
     /// Whether the rule is about what the request asks for.
     pub(crate) fn asked(&self, facts: &Facts<'_>) -> Truth {
-        if self.to.is_empty() {
-            return Truth::True;
+        match self.to.as_slice() {
+            [] => Truth::True,
+            [operation] => operation.matches(facts),
+            operations => Truth::any(operations.iter().map(|operation| operation.matches(facts))),
         }
-        Truth::any(self.to.iter().map(|operation| operation.matches(facts)))
     }
 
     /// Whether the rule matches the request. The proxy is asked last, as that costs more than all the rest, and what it
@@ -54,9 +55,15 @@ impl Rule {
 
     /// Whether the rule matches the request as far as we can tell.
     fn fits(&self, facts: &Facts<'_>, assume: Assume) -> Truth {
-        if !self.variables {
-            return self.asked(facts).and(|| self.met(facts, None, assume));
+        if self.variables {
+            return self.fits_with_variables(facts, assume);
         }
+        self.asked(facts).and(|| self.met(facts, None, assume))
+    }
+
+    /// The same where conditions refer to variables of the path.
+    #[inline(never)]
+    fn fits_with_variables(&self, facts: &Facts<'_>, assume: Assume) -> Truth {
         Truth::any(self.to.iter().map(|operation| {
             let asked = operation.matches(facts);
             if asked == Truth::False {
@@ -73,16 +80,15 @@ impl Rule {
 
     /// Whether the rule is about who asks, and how.
     fn met(&self, facts: &Facts<'_>, matched: Matched<'_>, assume: Assume) -> Truth {
-        let all = |conditions: &[Condition]| {
-            conditions.iter().fold(Truth::True, |met, condition| {
-                met.and(|| condition.holds(facts, matched, assume))
-            })
-        };
         let from = match self.from.as_slice() {
             [] => Truth::True,
-            sources => Truth::any(sources.iter().map(|source| all(source))),
+            [source] => all(source, facts, matched, assume),
+            sources => {
+                let met = |source: &Vec<Condition>| all(source, facts, matched, assume);
+                Truth::any(sources.iter().map(met))
+            }
         };
-        from.and(|| all(&self.when))
+        from.and(|| all(&self.when, facts, matched, assume))
     }
 
     /// All conditions.
@@ -96,4 +102,18 @@ impl Rule {
         let own = ports.then_some(Attribute::DestinationPort);
         self.conditions().filter_map(Condition::attribute).chain(own)
     }
+}
+
+/// Whether all conditions hold.
+#[inline(never)]
+fn all(conditions: &[Condition], facts: &Facts<'_>, matched: Matched<'_>, assume: Assume) -> Truth {
+    let mut met = Truth::True;
+    for condition in conditions {
+        match condition.holds(facts, matched, assume) {
+            Truth::True => {}
+            Truth::False => return Truth::False,
+            Truth::Unknown => met = Truth::Unknown,
+        }
+    }
+    met
 }

@@ -53,14 +53,19 @@ impl Issuer {
         view: View<'_>,
     ) -> Result<(), Reason> {
         self.validity.check(claims, now)?;
-        let ours = |audience: &str| self.audiences.iter().any(|ours| ours == audience);
-        if !self.audiences.is_empty() && !claims.audiences().any(ours) {
+        if !self.audiences.is_empty() && !self.is_meant(claims) {
             return Err(Reason::TokenAudience);
         }
         if self.bound && !is_bound_to_sender(claims, view) {
             return Err(Reason::TokenBinding);
         }
         Ok(())
+    }
+
+    /// Whether a token with these claims is meant for one of the audiences.
+    #[inline(never)]
+    fn is_meant(&self, claims: &Claims) -> bool {
+        claims.audiences().any(|audience| self.audiences.iter().any(|ours| ours == audience))
     }
 
     /// Every header that is written for this issuer.
@@ -84,6 +89,7 @@ impl Issuer {
 }
 
 /// Whether `cnf.x5t#S256` (RFC 8705 §3.1) is the hash of the certificate that the connection was made with.
+#[inline(never)]
 fn is_bound_to_sender(claims: &Claims, view: View<'_>) -> bool {
     let named = claims.certificate().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
     let Some(named) = named.filter(|hash| hash.len() == 32) else {

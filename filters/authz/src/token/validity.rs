@@ -37,17 +37,20 @@ impl Validity {
         if !begun(claims.not_before()) || !begun(claims.issued_at()) {
             return Err(Reason::TokenNotYetValid);
         }
-        let Some(max) = self.max_lifetime else {
-            return Ok(());
-        };
-        let expiry = expiry.ok_or(Reason::TokenLifetime)?;
-        let from_now = expiry.saturating_sub(now) <= max.saturating_add(self.skew);
-        let issued = claims.issued_at();
-        if from_now && issued.is_none_or(|issued| expiry.saturating_sub(issued) <= max) {
-            Ok(())
-        } else {
-            Err(Reason::TokenLifetime)
+        match self.max_lifetime {
+            Some(max) if !self.ends_within(max, claims, now) => Err(Reason::TokenLifetime),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether the token is valid for no longer than this.
+    #[inline(never)]
+    fn ends_within(self, max: i64, claims: &Claims, now: i64) -> bool {
+        claims.expiry().is_some_and(|expiry| {
+            let from_now = expiry.saturating_sub(now) <= max.saturating_add(self.skew);
+            let issued = claims.issued_at();
+            from_now && issued.is_none_or(|issued| expiry.saturating_sub(issued) <= max)
+        })
     }
 }
 

@@ -95,6 +95,7 @@ impl Dpop {
     ///
     /// # Errors
     /// When that is not proven, or was proven before, or when it cannot be told.
+    #[inline(never)]
     fn check(
         self,
         claims: &Claims,
