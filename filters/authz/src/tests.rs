@@ -100,6 +100,44 @@ fn a_refused_request_is_cleaned_of_what_it_claims() {
 }
 
 #[test]
+fn each_issuer_of_a_key_writes_its_own_headers_first_and_later() {
+    let issuer = |audience: &str, header: &str| {
+        json!({
+            "issuer": ISSUER, "jwks": cases::JWKS, "audiences": [audience],
+            "outputClaimToHeaders": [{ "header": header, "claim": "sub" }],
+        })
+    };
+    let mut two = issuer("two", "x-two");
+    two["outputPayloadToHeader"] = "x-payload".into();
+    let authz = authz(json!({ "jwtRules": [issuer("one", "x-one"), two] }));
+    let token = |audience: &str| {
+        let claims = json!({ "iss": ISSUER, "sub": "alice", "aud": audience });
+        let token = json!({ "key": "es256", "claims": claims });
+        let token: cases::Token = serde_json::from_value(token).unwrap();
+        token.mint(filter_core::fixture::MovableClock::EPOCH).unwrap()
+    };
+    let name = HeaderName::literal;
+    let set = |name: &HeaderName, value: &str| Edit::Set(name.clone(), value.into());
+    let (one, two, payload) = (name("x-one"), name("x-two"), name("x-payload"));
+    for (audience, is_two) in [("one", false), ("two", true)] {
+        let token = token(audience);
+        let body = token.split('.').nth(1).unwrap();
+        let written = if is_two {
+            [Edit::Remove(one.clone()), set(&two, "alice"), set(&payload, body)]
+        } else {
+            [set(&one, "alice"), Edit::Remove(two.clone()), Edit::Remove(payload.clone())]
+        };
+        let value = format!("Bearer {token}");
+        for time in ["first", "later"] {
+            let asked =
+                ask(&authz, &[("authorization", value.as_bytes())], &World::default().ports());
+            let gone = Edit::Remove(name("authorization"));
+            assert_eq!(asked.edits, [&written[..], &[gone]].concat(), "{audience}, {time}");
+        }
+    }
+}
+
+#[test]
 fn a_valid_token_of_a_denied_request_writes_nothing() {
     let deny = json!([{ "name": "all", "action": "DENY", "rules": [{}] }]);
     let authz = authz(json!({ "jwtRules": [issuer()], "policies": deny }));
