@@ -187,7 +187,7 @@ fn header(name: &HeaderName, texts: &[Text], facts: &Facts<'_>, matched: Matched
     };
     // Envoy has the one for the other.
     let name = if name.as_str() == "host" { ":authority" } else { name.as_str() };
-    let mut lines = facts.headers.copies(name).map(line);
+    let mut lines = facts.headers().copies(name).map(line);
     if facts.reading == Reading::Istio {
         return lines.any(|line| line == Truth::True).into();
     }

@@ -37,8 +37,6 @@ impl Endpoint {
 
 /// A request, as far as rules ask about it.
 pub(crate) struct Facts<'a> {
-    /// Its headers.
-    pub(crate) headers: Headers<'a>,
     /// What it asks for.
     pub(crate) line: &'a Line<'a>,
     /// Who sent it, by a token.
@@ -73,7 +71,6 @@ impl<'a> Facts<'a> {
         policies: &'a Policies,
     ) -> Self {
         Self {
-            headers: view.request(),
             line,
             identity,
             client,
@@ -86,6 +83,11 @@ impl<'a> Facts<'a> {
 
     fn connection(&self) -> &Connection {
         self.connection.get_or_init(Box::default)
+    }
+
+    /// Its headers.
+    pub(crate) fn headers(&self) -> Headers<'a> {
+        self.view.request()
     }
 
     /// What is said of the sender by a credential of this kind, if there is one.
@@ -101,7 +103,7 @@ impl<'a> Facts<'a> {
         self.connection().peer.get_or_init(|| {
             let peer = Peer::of(self.view.text(Attribute::PeerUri));
             match self.xfcc {
-                Some(xfcc) => xfcc.source(peer, self.headers),
+                Some(xfcc) => xfcc.source(peer, self.headers()),
                 None => peer,
             }
         })

@@ -93,7 +93,7 @@ impl Reference {
                 decoded(matched?.segment(name, path)?)?
             }
             Self::Header(name) => {
-                let Copies::One(value) = facts.headers.only(name.as_str()) else {
+                let Copies::One(value) = facts.headers().only(name.as_str()) else {
                     return None;
                 };
                 Cow::Borrowed(value)

@@ -237,21 +237,22 @@ impl Issuers {
 
     /// The one token of the request, and every place where it is.
     fn find<'a>(&'a self, headers: Headers<'a>) -> Result<Option<Found<'a>>, Reason> {
-        let mut found: Option<Found<'a>> = None;
+        let mut token = None;
+        let mut places = Positions { first: 0, others: Vec::new() };
         for (position, shared) in self.places.iter().enumerate() {
-            let Some(token) = shared.place.token(headers)? else {
+            let Some(here) = shared.place.token(headers)? else {
                 continue;
             };
-            match &mut found {
+            match &token {
                 None => {
-                    let places = Positions { first: position, others: Vec::new() };
-                    found = Some(Found { token, places });
+                    token = Some(here);
+                    places.first = position;
                 }
-                Some(found) if found.token == token => found.places.others.push(position),
+                Some(token) if *token == here => places.others.push(position),
                 Some(_) => return Err(Reason::TokenRepeated),
             }
         }
-        Ok(found)
+        Ok(token.map(|token| Found { token, places }))
     }
 
     /// Asks the cache. Nobody else is asking it: there is one thread, and nothing that it calls comes back here.
