@@ -201,8 +201,8 @@ impl Authz {
     ) -> Vec<Edit> {
         // Room for most: what we write, what names the client, the proof, and the credential.
         let mut edits = Vec::with_capacity(self.issuers.owned.len().saturating_add(3));
-        match token {
-            Some(token) => edits.extend_from_slice(token.edits()),
+        match token.and_then(Identity::edits) {
+            Some(written) => edits.extend_from_slice(written),
             None => edits.extend(self.issuers.unwritten()),
         }
         if let Some(edit) = self.api_keys.edit(key) {

@@ -71,8 +71,8 @@ impl<'a> Identity<'a> {
         &self.proof.principal
     }
 
-    /// What becomes of the headers that may carry a claim.
-    pub(crate) fn edits(&self) -> &[Edit] {
-        self.proof.signers.get(self.signer).map_or(&[], |signer| &signer.edits)
+    /// What becomes of the headers that may carry a claim; where it is not told, none may.
+    pub(crate) fn edits(&self) -> Option<&[Edit]> {
+        self.proof.signers.get(self.signer)?.edits.get().map(Vec::as_slice)
     }
 }

@@ -23,7 +23,7 @@ mod validity;
 mod wait;
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -111,8 +111,8 @@ pub(crate) struct Proof {
 struct Signer {
     /// The issuer, by position.
     position: usize,
-    /// What becomes of the headers that may carry a claim, if the token is the issuer's.
-    edits: Vec<Edit>,
+    /// What becomes of the headers that may carry a claim, once the token was found to be the issuer's.
+    edits: OnceCell<Vec<Edit>>,
 }
 
 impl Issuers {
@@ -202,7 +202,7 @@ impl Issuers {
         };
         let admitted = self.admit(&proof, &found, ports.clock.wall(), view, ports);
         match admitted {
-            Ok((issuer, signer)) => Ok(Some(Identity::new(issuer, signer, proof, found.places))),
+            Ok((issuer, signer)) => Ok(Some(self.identity(issuer, signer, proof, found))),
             Err(reason) => {
                 if reason == Reason::TokenExpired {
                     self.remembered(|cache| cache.forget(&found.token));
@@ -232,7 +232,21 @@ impl Issuers {
             let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
             cache.keep(&found.token, ring.generation, now, &proof);
         });
-        Ok(Identity::new(issuer, signer, proof, found.places))
+        Ok(self.identity(issuer, signer, proof, found))
+    }
+
+    /// The identity that a token of this issuer's proves, who is at this place among its signers.
+    fn identity<'a>(
+        &self,
+        issuer: &'a Issuer,
+        signer: usize,
+        proof: Rc<Proof>,
+        found: Found<'_>,
+    ) -> Identity<'a> {
+        if let Some(signer) = proof.signers.get(signer) {
+            signer.edits.get_or_init(|| self.written(issuer, &proof.claims, &found.token));
+        }
+        Identity::new(issuer, signer, proof, found.places)
     }
 
     /// The one token of the request, and every place where it is.
@@ -280,9 +294,8 @@ impl Issuers {
         let name = claims.issuer().ok_or(Reason::TokenIssuer)?;
         let holders = shared.holders(kid).map(|holder| holder.issuer);
         let signer = |position: usize| {
-            let issuer =
-                self.issuers.get(position).filter(|own| accepted(own) && own.name == name)?;
-            Some(Signer { position, edits: self.written(issuer, &claims, token.encoded_payload()) })
+            self.issuers.get(position).filter(|own| accepted(own) && own.name == name)?;
+            Some(Signer { position, edits: OnceCell::new() })
         };
         let signers = holders.filter_map(signer).collect();
         let others = self.issuers.iter().map(|issuer| issuer.name.as_str());
@@ -329,7 +342,9 @@ impl Issuers {
     }
 
     /// What becomes of the headers that may carry a claim, by a token of this issuer's: each carries a proven one or none.
-    fn written(&self, issuer: &Issuer, claims: &Claims, payload: &[u8]) -> Vec<Edit> {
+    #[inline(never)]
+    fn written(&self, issuer: &Issuer, claims: &Claims, token: &[u8]) -> Vec<Edit> {
+        let payload = token.split(|byte| *byte == b'.').nth(1).unwrap_or_default();
         let edit = |name: &HeaderName| match issuer.written_into(name, claims, payload) {
             Some(value) => Edit::Set(name.clone(), value),
             None => Edit::Remove(name.clone()),
