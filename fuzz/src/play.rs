@@ -110,7 +110,7 @@ impl<F: Filter> Loaded<F> {
         offer(&mut exchange, Phase::Log);
         self.lawful(&self.filter.on_log(&View::new(&exchange, Phase::Log, &[]), &mut memo, &ports));
 
-        let evidence = outcome.decisions.iter().map(|decision| decision.evidence()).collect();
+        let evidence = outcome.decisions.iter().map(|one| one.evidence().to_owned()).collect();
         Played { verdict: outcome.verdict, evidence, upstream }
     }
 

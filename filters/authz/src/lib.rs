@@ -238,7 +238,7 @@ impl Authz {
             return Outcome::because(decision);
         };
         if let Some(name) = &self.debug_header {
-            reply.headers.push((name.clone(), decision.evidence().into_bytes()));
+            reply.headers.push((name.clone(), decision.evidence().into()));
         }
         Outcome::reply(reply, decision)
     }

@@ -65,7 +65,7 @@ impl Notes {
                 names.extend(ledger.rule(*place).map(Rule::as_str));
             }
             if !names.is_empty() {
-                publish(outcome, AUDIT, names.join(","));
+                publish(outcome, AUDIT, &names.join(","));
             }
         }
         if let (Some(family), Some(proposed)) = (&self.dry_run, &aside.proposed) {
@@ -81,6 +81,6 @@ impl Notes {
     }
 }
 
-fn publish(outcome: &mut Outcome, name: &'static str, value: String) {
-    outcome.publish.push(Publication { name, value: value.into_bytes() });
+fn publish(outcome: &mut Outcome, name: &'static str, value: &str) {
+    outcome.publish.push(Publication { name, value: value.into() });
 }

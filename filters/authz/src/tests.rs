@@ -41,7 +41,7 @@ fn ask(authz: &Authz, headers: &[(&str, &[u8])], ports: &Ports<'_>) -> Outcome {
 
 fn reason(authz: &Authz, headers: &[(&str, &[u8])]) -> String {
     let outcome = ask(authz, headers, &World::default().ports());
-    outcome.decisions[0].evidence()
+    outcome.decisions[0].evidence().to_owned()
 }
 
 /// A world that counts how often it is asked.

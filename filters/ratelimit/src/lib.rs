@@ -197,7 +197,7 @@ impl RateLimit {
         let fields = fields.into_iter().map(|(name, value)| (name, value.into_bytes()));
         reply.headers.extend(fields);
         if let Some(name) = &self.judge.config.rule_header {
-            reply.headers.push((HeaderName::clone(name), decision.evidence().into_bytes()));
+            reply.headers.push((HeaderName::clone(name), decision.evidence().into()));
         }
         let mut outcome = Outcome::reply(reply, decision);
         let refusing = ruling.quotes.iter().filter(|(_, quote)| quote.wait().is_some());
@@ -214,7 +214,7 @@ impl RateLimit {
             memo.standings = self.standings(&ruling.receipts, Receipt::state);
         }
         if self.judge.config.rule_header.is_some() && !outcome.decisions.is_empty() {
-            let all: Vec<String> =
+            let all: Vec<&str> =
                 outcome.decisions.iter().map(filter_core::Decision::evidence).collect();
             memo.evidence = Some(all.join(",").into_bytes());
         }

@@ -80,7 +80,7 @@ fn filter() -> RateLimit {
 
 fn evidence(outcome: &Outcome) -> String {
     let [decision] = &outcome.decisions[..] else { panic!("{outcome:?}") };
-    decision.evidence()
+    decision.evidence().to_owned()
 }
 
 fn reply(outcome: Outcome) -> Reply {

@@ -28,7 +28,7 @@ fn end(filter: &RateLimit, memo: &mut Memo, ports: &Ports<'_>) {
 }
 
 fn evidence(outcome: &Outcome) -> Vec<String> {
-    outcome.decisions.iter().map(filter_core::Decision::evidence).collect()
+    outcome.decisions.iter().map(|decision| decision.evidence().to_owned()).collect()
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn ask(authz: &Authz, headers: &[(&str, &[u8])]) -> (String, Vec<(String, Vec<u8
     let sent = names.iter().flat_map(|name| {
         sent.copies(name).map(|value| ((*name).to_owned(), value.to_vec())).collect::<Vec<_>>()
     });
-    let evidence = outcome.decisions[0].evidence();
+    let evidence = outcome.decisions[0].evidence().to_owned();
     assert_eq!(outcome.verdict == Verdict::Continue, evidence.starts_with("allowed"));
     (evidence, sent.collect())
 }

@@ -23,7 +23,7 @@ fn ask(authz: &Authz, request: [&str; 3], attributes: &[(Attribute, Value)]) -> 
         FixtureExchange { request, attributes: offered.collect(), ..FixtureExchange::default() };
     let view = View::new(&exchange, Phase::Request, &[]);
     let outcome = authz.on_request(&view, &mut Default::default(), &World::default().ports());
-    outcome.decisions[0].evidence()
+    outcome.decisions[0].evidence().to_owned()
 }
 
 /// What is decided of a request with these attributes.
@@ -86,7 +86,7 @@ fn a_proxy_that_is_believed_tells_who_asks() {
         let exchange = FixtureExchange { request, attributes, ..FixtureExchange::default() };
         let view = View::new(&exchange, Phase::Request, &[]);
         let outcome = authz.on_request(&view, &mut Default::default(), &World::default().ports());
-        outcome.decisions[0].evidence()
+        outcome.decisions[0].evidence().to_owned()
     };
     let (gateway, other) = ("spiffe://td/ns/edge/sa/gateway", "spiffe://td/ns/x/sa/y");
     let cart = "By=spiffe://td/me;URI=spiffe://td/ns/shop/sa/cart";

@@ -57,7 +57,7 @@ impl Worker {
         let outcome = ask(&View::new(&exchange, Phase::Request, &[]));
         match outcome.verdict {
             Verdict::Hold(_) => "held".to_owned(),
-            _ => outcome.decisions[0].evidence(),
+            _ => outcome.decisions[0].evidence().to_owned(),
         }
     }
 }

@@ -67,7 +67,11 @@ impl Asked {
                 }
             };
             Self {
-                evidence: outcome.decisions.iter().map(|decision| decision.evidence()).collect(),
+                evidence: outcome
+                    .decisions
+                    .iter()
+                    .map(|decision| decision.evidence().to_owned())
+                    .collect(),
                 counted: outcome.counts.iter().map(stat).collect(),
                 reroute: outcome.reroute,
                 attributes,

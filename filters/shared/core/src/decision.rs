@@ -70,8 +70,6 @@ impl<'de> serde::Deserialize<'de> for Rule {
 pub struct Decision {
     /// The filter that decided.
     pub filter: &'static str,
-    /// What decided.
-    pub rule: Rule,
     /// Why: one of the filter's documented reasons.
     pub reason: &'static str,
     evidence: Rc<str>,
@@ -87,13 +85,7 @@ impl Decision {
 
     /// The filter state's value: `REASON:RULE`, or `REASON`; with `=GIVEN` behind it where it says what it gave.
     #[must_use]
-    pub fn evidence(&self) -> String {
-        self.as_str().to_owned()
-    }
-
-    /// The same, for those who need not keep it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub fn evidence(&self) -> &str {
         &self.evidence
     }
 
@@ -129,8 +121,6 @@ pub trait Reason: Copy + PartialEq + 'static {
 pub struct Ledger {
     filter: &'static str,
     rules: Vec<Rule>,
-    /// [`Rule::none`], made once.
-    no_rule: Rule,
     /// By no rule, for every reason.
     none: Page,
     /// By a rule, for the reasons that rules have.
@@ -169,30 +159,26 @@ impl Ledger {
         let words = |some: fn(&R) -> bool| {
             R::ALL.iter().filter(move |reason| some(reason)).map(|reason| reason.as_str()).collect()
         };
-        let no_rule = Rule::none();
-        let none = page(std::slice::from_ref(&no_rule), words(|_| true))?;
+        let none = page(&[Rule::none()], words(|_| true))?;
         let by_rule = (!rules.is_empty())
             .then(|| page(&rules, words(|reason| reason.by_rule())))
             .transpose()?;
-        Ok(Self { filter, rules, no_rule, none, by_rule })
+        Ok(Self { filter, rules, none, by_rule })
     }
 
     /// The decision of the rule at `index` of those the ledger was opened with.
     #[must_use]
     pub fn by<R: Reason>(&self, index: usize, reason: R) -> Decision {
-        let (Some(rule), Some(page), true) =
-            (self.rules.get(index), &self.by_rule, reason.by_rule())
-        else {
-            return self.by_none(reason);
-        };
+        let page = self.by_rule.as_ref().filter(|_| index < self.rules.len() && reason.by_rule());
+        let Some(page) = page else { return self.by_none(reason) };
         let ours = R::ALL.iter().filter(|reason| reason.by_rule());
-        self.entry(page, rule.clone(), reason, [index, position(ours, reason)])
+        self.entry(page, reason, [index, position(ours, reason)])
     }
 
     /// The decision that no configured rule took.
     #[must_use]
     pub fn by_none<R: Reason>(&self, reason: R) -> Decision {
-        self.entry(&self.none, self.no_rule.clone(), reason, [0, position(R::ALL.iter(), reason)])
+        self.entry(&self.none, reason, [0, position(R::ALL.iter(), reason)])
     }
 
     /// The name of the rule at `index`, if the ledger was opened with one.
@@ -201,11 +187,15 @@ impl Ledger {
         self.rules.get(index)
     }
 
-    fn entry<R: Reason>(&self, page: &Page, rule: Rule, reason: R, place: [usize; 2]) -> Decision {
-        let series = page.family.series(&place);
-        let known = usize::try_from(series.index).ok().and_then(|at| page.evidence.get(at));
-        let evidence = known.cloned().unwrap_or_else(|| evidence(reason.as_str(), &rule));
-        Decision { filter: self.filter, rule, reason: reason.as_str(), evidence, series }
+    fn entry<R: Reason>(&self, page: &Page, reason: R, place: [usize; 2]) -> Decision {
+        let (filter, reason, series) = (self.filter, reason.as_str(), page.family.series(&place));
+        let evidence = usize::try_from(series.index).ok().and_then(|at| page.evidence.get(at));
+        Decision {
+            filter,
+            reason,
+            evidence: evidence.map_or_else(|| reason.into(), Rc::clone),
+            series,
+        }
     }
 }
 
@@ -251,21 +241,20 @@ mod tests {
         let mut metrics = Metrics::default();
         let rules = ["a", "b"].map(|name| Rule::parse(name).unwrap()).to_vec();
         let ledger = Ledger::open::<Why>("test", rules, &mut metrics).unwrap();
-        for (decision, evidence) in [
-            (ledger.by(0, Why::Chosen), "chosen:a"),
-            (ledger.by(1, Why::Chosen), "chosen:b"),
-            (ledger.by(1, Why::Absent), "absent"),
-            (ledger.by(2, Why::Chosen), "chosen"),
-            (ledger.by_none(Why::Absent), "absent"),
-            (ledger.by_none(Why::Chosen), "chosen"),
+        for (decision, rule, evidence) in [
+            (ledger.by(0, Why::Chosen), "a", "chosen:a"),
+            (ledger.by(1, Why::Chosen), "b", "chosen:b"),
+            (ledger.by(1, Why::Absent), "none", "absent"),
+            (ledger.by(2, Why::Chosen), "none", "chosen"),
+            (ledger.by_none(Why::Absent), "none", "absent"),
+            (ledger.by_none(Why::Chosen), "none", "chosen"),
         ] {
-            assert_eq!(decision.as_str(), evidence);
             assert_eq!(decision.evidence(), evidence);
             assert_eq!(decision.details(), format!("test{{{evidence}}}"));
-            assert_eq!(decision.clone().giving("v2").as_str(), format!("{evidence}=v2"));
+            assert_eq!(decision.clone().giving("v2").evidence(), format!("{evidence}=v2"));
             assert_eq!(decision.count(), Count::Add(decision.series, 1));
             let (_, stat) = metrics.stat(decision.series).unwrap();
-            let (rule, reason) = (decision.rule.as_str(), decision.reason);
+            let reason = decision.reason;
             let labels = format!(".rule=.={rule};.;reason=.={reason};.;");
             assert_eq!(stat, format!("outrigger_test_decisions_total{labels}"));
         }

@@ -44,12 +44,12 @@ pub(crate) fn effects(
 fn publish_decisions(decisions: &[Decision]) {
     match decisions {
         [] => return,
-        [decision] => return publish(decision.filter, decision.as_str().as_bytes()),
+        [decision] => return publish(decision.filter, decision.evidence().as_bytes()),
         _ => {}
     }
     let mut evidence: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for decision in decisions {
-        evidence.entry(decision.filter).or_default().push(decision.as_str());
+        evidence.entry(decision.filter).or_default().push(decision.evidence());
     }
     for (filter, words) in evidence {
         publish(filter, words.join(",").as_bytes());
