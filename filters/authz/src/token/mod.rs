@@ -178,6 +178,11 @@ impl Issuers {
         self.ring.try_borrow().map(|ring| Rc::clone(&ring)).unwrap_or_default()
     }
 
+    /// The number of [`Self::ring`], without taking hold of it; an empty one has 0.
+    fn generation(&self) -> u64 {
+        self.ring.try_borrow().map_or(0, |ring| ring.generation)
+    }
+
     /// Whether somebody's tokens are bound to certificates.
     pub(crate) fn ask_for_certificates(&self) -> bool {
         self.issuers.iter().any(|issuer| issuer.bound)
@@ -195,7 +200,7 @@ impl Issuers {
         let Some(found) = self.find(view.request())? else {
             return Ok(None);
         };
-        let generation = self.ring.try_borrow().map_or(0, |ring| ring.generation);
+        let generation = self.generation();
         let remembered = self.remembered(|cache| cache.find(&found.token, generation)).flatten();
         let Some(proof) = remembered else {
             return self.identify_new(found, view, ports).map(Some);
