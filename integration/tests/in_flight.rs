@@ -2,6 +2,7 @@
 //! while the module crashes; and every place that is taken comes back.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,21 +44,40 @@ fn send(address: SocketAddr) -> JoinHandle<Result<u16, String>> {
     thread::spawn(move || Client::new(address).send(&ask()).map(|response| response.status))
 }
 
+/// What Envoy answers where the VM of a worker crashed, until it makes another: a second later, and more each time.
+const CRASHED: Result<u16, String> = Ok(503);
+
+/// A request on a connection of its own that the upstream holds, as the last of so many.
+fn held(
+    address: SocketAddr,
+    upstream: &Upstream,
+    number: usize,
+) -> JoinHandle<Result<u16, String>> {
+    let mut open = send(address);
+    let arrived = poll::until(poll::DEADLINE, "a request to arrive", || {
+        let arrived = upstream.in_flight() >= number as u64;
+        if !arrived && open.is_finished() {
+            let answered = mem::replace(&mut open, send(address));
+            assert_eq!(answered.join().unwrap(), CRASHED, "request {number}");
+        }
+        arrived.then_some(())
+    });
+    assert_eq!(arrived, Ok(()), "request {number}");
+    open
+}
+
 /// Sends requests until so many are held by the upstream and the next is refused.
 fn fill(
     address: SocketAddr,
     upstream: &Upstream,
     most: usize,
 ) -> Vec<JoinHandle<Result<u16, String>>> {
-    let mut open = vec![];
-    for number in 1..=most {
-        open.push(send(address));
-        let arrived = poll::until(poll::DEADLINE, "a request to arrive", || {
-            (upstream.in_flight() >= number as u64).then_some(())
-        });
-        assert_eq!(arrived, Ok(()), "request {number} of {most}");
-    }
-    assert_eq!(send(address).join().unwrap(), Ok(429));
+    let open = (1..=most).map(|number| held(address, upstream, number)).collect();
+    let next = poll::until(poll::DEADLINE, "an answer", || {
+        let answered = send(address).join().unwrap();
+        (answered != CRASHED).then_some(answered)
+    });
+    assert_eq!(next, Ok(Ok(429)));
     assert_eq!(upstream.in_flight(), most as u64);
     open
 }
@@ -185,11 +205,7 @@ fn a_request_keeps_its_place_through_pushes_for_as_long_as_it_takes() {
         }
         println!("{push} pushes with {workers} workers");
         assert!(envoy.push(&plugin(push + 1, MOST + 1)).unwrap().accepted);
-        let more = send(address);
-        let arrived = poll::until(poll::DEADLINE, "one more", || {
-            (upstream.in_flight() > MOST as u64).then_some(())
-        });
-        assert_eq!(arrived, Ok(()));
+        let more = held(address, &upstream, MOST + 1);
         assert_eq!(send(address).join().unwrap(), Ok(429));
         end(open.into_iter().chain([more]).collect(), &upstream);
         assert!(envoy.push(&plugin(push + 2, MOST)).unwrap().accepted);
