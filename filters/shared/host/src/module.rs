@@ -1,6 +1,8 @@
 //! Which plugin and which exchange a callback is about.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::mem;
 use std::rc::Rc;
 
 use filter_core::{Answer, Chores, Filter, Phase};
@@ -11,8 +13,8 @@ use crate::passage::Passage;
 use crate::plugin::{Caller, Plugin};
 use crate::{abi, answer, world};
 
-/// How many background calls are sent at one time, those that take the place of one that failed included.
-const MAX_CALLS: usize = 64;
+/// How many background calls may be sent at one time in the place of such that could not be sent.
+const MAX_REPLACED: usize = 64;
 
 /// What a VM holds of one filter: its plugins, and the exchanges of each that something is kept of.
 ///
@@ -220,12 +222,19 @@ impl<F: Filter> Module<F> {
 
     /// Counts, sends, and asks again about held requests. The effective context is another one afterwards.
     fn perform(&self, plugin: &Plugin<F>, mut chores: Chores, due: bool) {
-        for _ in 0..MAX_CALLS {
-            let Some((errand, callout)) = chores.calls.pop() else { break };
+        // All are sent, as their answers are waited for. Only who answers each failure with another call would do so for ever.
+        let most = chores.calls.len().saturating_add(MAX_REPLACED);
+        let mut calls = VecDeque::from(mem::take(&mut chores.calls));
+        for _ in 0..most {
+            let Some((errand, callout)) = calls.pop_front() else { break };
             if plugin.call(&callout, Caller::Background(errand)).is_err() {
                 let failed = plugin.filter.on_fetched(errand, &Answer::Failure, &world::PORTS);
                 chores.extend(failed);
+                calls.append(&mut mem::take(&mut chores.calls).into());
             }
+        }
+        if !calls.is_empty() {
+            log::error!("{}: {} calls given up, after {most} attempts", F::NAME, calls.len());
         }
         for count in &chores.counts {
             plugin.stats.count(count);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use filter_core::outcome::GrpcStatus;
 use filter_core::{Answer, Edit, Filter, Outcome, Phase, Reply, Verdict, View};
 
-use crate::abi::{self, Map, Status};
+use crate::abi::{self, Map};
 use crate::exchange::{HostExchange, Kept};
 use crate::exports::Action;
 use crate::plugin::{Caller, Plugin};
@@ -132,16 +132,12 @@ impl<F: Filter> Passage<F> {
         edits: &[Edit],
         outcome: Outcome,
     ) -> Action {
-        if exchange.unreadable() {
-            return self.fault("headers_unreadable");
-        }
         if !matches!(outcome.verdict, Verdict::Continue) {
             return self.detain(plugin, exchange, edits.to_vec(), outcome);
         }
-        let view = View::new(exchange, Phase::Request, edits);
-        match carry_out(&outcome, plugin, view) {
+        match carry_out(&outcome, plugin, exchange, edits) {
             Ok(()) => Action::Continue,
-            Err(_) => self.fault("header_not_editable"),
+            Err(reason) => self.fault(reason),
         }
     }
 
@@ -156,15 +152,11 @@ impl<F: Filter> Passage<F> {
         mut outcome: Outcome,
     ) -> Action {
         for _ in 0..MAX_FAILED_CALLOUTS {
-            if exchange.unreadable() {
-                return self.fault("headers_unreadable");
-            }
             if matches!(outcome.verdict, Verdict::Hold(_)) {
                 exchange.judge_all();
             }
-            let view = View::new(exchange, Phase::Request, &edits);
-            if carry_out(&outcome, plugin, view).is_err() {
-                return self.fault("header_not_editable");
+            if let Err(reason) = carry_out(&outcome, plugin, exchange, &edits) {
+                return self.fault(reason);
             }
             let awaited = match outcome.verdict {
                 Verdict::Continue => return Action::Continue,
@@ -221,12 +213,18 @@ impl<F: Filter> Passage<F> {
 /// Applies what an outcome says of a request besides its verdict.
 ///
 /// # Errors
-/// When a header could not be edited.
+/// When the headers could not be read, or one could not be edited: why the request is refused.
 fn carry_out<F: Filter>(
     outcome: &Outcome,
     plugin: &Plugin<F>,
-    view: View<'_>,
-) -> Result<(), Status> {
+    exchange: &HostExchange<'_>,
+    edits: &[Edit],
+) -> Result<(), &'static str> {
+    let view = View::new(exchange, Phase::Request, edits);
     let editable = (!outcome.edits.is_empty()).then(|| (Map::Request, view.request()));
-    apply::effects(outcome, &plugin.stats, editable)
+    // Only now: an edit is made by what is there, and may be the first to ask for it.
+    if exchange.unreadable() {
+        return Err("headers_unreadable");
+    }
+    apply::effects(outcome, &plugin.stats, editable).map_err(|_| "header_not_editable")
 }

@@ -44,6 +44,10 @@ thread_local! {
     static SCRIPT: RefCell<Script> = RefCell::default();
     /// The phases in which the filter heeds what comes of its requests. Every test has a thread of its own.
     static HEEDS: Cell<&'static [Phase]> = const { Cell::new(&[Phase::Response, Phase::Log]) };
+    /// Whether the filter makes up its mind without a look at the headers.
+    static BLIND: Cell<bool> = const { Cell::new(false) };
+    /// How many calls the filter makes in the background at one time, if it makes any.
+    static CALLS: Cell<usize> = const { Cell::new(1) };
 }
 
 fn answer() -> (u32, Vec<u8>) {
@@ -271,6 +275,9 @@ const ATTRIBUTES: [Attribute; 6] = [
 
 impl Curious {
     fn ask(&self, view: &View<'_>, ports: &Ports<'_>) -> u64 {
+        if BLIND.get() {
+            return ports.clock.wall().as_secs() % 1000;
+        }
         let mut sum = u64::from(view.request().method().first().copied().unwrap_or_default());
         for headers in [view.request(), view.response()] {
             for name in [":path", "x-owned", "cookie"] {
@@ -391,7 +398,8 @@ impl Filter for Curious {
 
     fn on_tick(&self, ports: &Ports<'_>) -> Chores {
         let sum = ports.clock.wall().as_secs();
-        let calls = if sum.is_multiple_of(2) { vec![(Errand(1), callout())] } else { Vec::new() };
+        let calls = if sum.is_multiple_of(2) { CALLS.get() } else { 0 };
+        let calls = std::iter::repeat_n((Errand(1), callout()), calls).collect();
         let counts = vec![Count::Add(self.counter.series(&[]), 1)];
         Chores { calls, counts, resume: sum.is_multiple_of(3) }
     }
@@ -517,7 +525,9 @@ proptest! {
     fn nothing_the_proxy_says_breaks_a_plugin(
         answers in prop::collection::vec((status(), bytes()), 1..40),
         configured in 0_usize..2,
+        blind in any::<bool>(),
     ) {
+        BLIND.set(blind);
         play(answers, configured);
     }
 }
@@ -538,6 +548,22 @@ fn edits_that_change_nothing_are_not_made() {
     // All but what is appended.
     let edits = acts.iter().filter(|act| matches!(act, Act::HeaderEdited { .. })).count();
     assert_eq!(edits, 1, "{acts:?}");
+}
+
+#[test]
+fn every_call_is_sent_however_many_there_are_and_no_more_than_some_again() {
+    let root = u32::MAX - 99;
+    for (status, sent) in [(0, 100), (1, 0)] {
+        SCRIPT.set(Script { answers: vec![(0, Vec::new())], ..Script::default() });
+        CALLS.set(100);
+        plugin::proxy_on_context_create(root, 0);
+        assert!(plugin::proxy_on_configure(root, 0));
+        SCRIPT.with_borrow_mut(|script| script.answers = vec![(status, Vec::new())]);
+        plugin::proxy_on_tick(root);
+        let acts = SCRIPT.with_borrow(|script| script.acts.clone());
+        assert_eq!(acts.len(), sent, "{acts:?}");
+        plugin::proxy_on_delete(root);
+    }
 }
 
 #[test]
