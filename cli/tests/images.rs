@@ -4,7 +4,6 @@
 mod support;
 
 use std::fs;
-use std::net::TcpListener;
 
 use support::{MODULE, complaint, files, folder, outrigger, printed};
 
@@ -110,8 +109,7 @@ fn a_layout_that_was_touched_is_not_pushed() {
 fn a_registry_that_is_not_there_is_told() {
     let home = folder("unreachable");
     fs::write(home.join("authz.wasm"), MODULE).unwrap();
-    // Bound and not listened at: nobody else gets the port, and nobody answers.
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = "127.0.0.1:1";
     for option in ["", "--plain-http"] {
         let (status, told) =
             complaint(&home, &format!("push authz.wasm {closed}/a:1 {option}"), "");

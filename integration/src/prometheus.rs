@@ -40,7 +40,7 @@ pub fn rules() -> Result<Value, String> {
     serde_saphyr::from_str(&text).map_err(|error| error.to_string())
 }
 
-/// Every query of the dashboard, by the title of its panel, for a range of a minute.
+/// Every query of the dashboard, by the title of its panel, for a range of five minutes.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -57,7 +57,7 @@ pub fn dashboard() -> Result<Vec<(String, String)>, String> {
     let queries = list(&dashboard, "panels").into_iter().flat_map(|panel| {
         let title = text(&panel, "title");
         let queries = list(&panel, "targets").into_iter().map(move |each| text(&each, "expr"));
-        queries.map(move |query| (title.clone(), query.replace("$__rate_interval", "1m")))
+        queries.map(move |query| (title.clone(), query.replace("$__rate_interval", "5m")))
     });
     Ok(queries.collect())
 }

@@ -459,7 +459,9 @@ fn canary_takes_a_version_off_that_fails_and_lets_it_back() {
     };
     let (all, failed) = round("no");
     assert!((15..45).contains(&all) && failed == 0, "{all} and {failed} of 60");
-    assert_eq!(round("yes"), (all, all));
+    // The guard may take it off before all have asked: whoever still gets v2 gets its failure.
+    let (second, unanswered) = round("yes");
+    assert!(second == unanswered && (1..=all).contains(&second), "{second}, {unanswered} of {all}");
     let mut until = |what: &str, fail: &str, v2: usize| {
         poll::until(poll::DEADLINE, what, || (round(fail) == (v2, 0)).then_some(())).unwrap();
     };

@@ -143,7 +143,7 @@ fn a_key_that_is_taken_back_is_good_no_more() {
 fn keys_outlast_their_source_for_so_long_and_then_it_is_said() {
     let keys = Upstream::start("keys").unwrap();
     keys.answer(200, &set(&["rs256"]));
-    let mut proxy = start(keys, json!({"cacheDuration": "1s", "maxStale": "2s"}));
+    let mut proxy = start(keys, json!({"cacheDuration": "1s", "maxStale": "8s"}));
     proxy.wait_for(&with_token("rs256"), 200);
     proxy.keys.answer(500, "out of order");
     let before = proxy.keys.requests();

@@ -103,7 +103,11 @@ fn prometheus_returns_what_the_load_generator_counted() {
         ),
         (r#"http_server_requests_total{tenant="_other"}"#, 0.0),
     ] {
-        assert_eq!(prometheus.sum(query).unwrap(), counted, "{query}");
+        // A scrape that takes long leaves nothing to add up until the next.
+        let all = poll::until(poll::DEADLINE, query, || {
+            (prometheus.sum(query).ok()? == counted).then_some(())
+        });
+        assert_eq!(all, Ok(()), "{:?} instead of {counted}", prometheus.sum(query));
     }
 
     // Rules are evaluated a second later at most.
@@ -111,12 +115,12 @@ fn prometheus_returns_what_the_load_generator_counted() {
     for rule in [
         "http_server_request_duration_seconds_count",
         r#"http_server_request_duration_seconds_bucket{le="+Inf"}"#,
+        // The longest of buckets.
+        r#"http_server_request_duration_seconds_bucket{le="10"}"#,
     ] {
         poll::until(poll::DEADLINE, rule, || (prometheus.sum(rule).ok()? == all).then_some(()))
             .unwrap();
     }
-    let within = prometheus.sum(r#"http_server_request_duration_seconds_bucket{le="10"}"#).unwrap();
-    assert_eq!(within, all, "the longest of buckets");
     for (title, query) in dashboard().unwrap() {
         let found = poll::until(poll::DEADLINE, &title, || {
             let found = prometheus.query(&query).unwrap();
@@ -245,7 +249,10 @@ fn an_attack_on_labels_ends_at_the_cap() {
     assert!(!metrics.contains("=.="), "a label that no stats_tags cut out:\n{metrics}");
     // New ends of requests may add some; made-up names may not.
     assert!(series() < counted + 50, "{counted}, then {}", series());
-    assert!(after < filled + 3_000_000, "{filled}, then {after}");
+    let settled = poll::until(poll::DEADLINE, "memory to settle", || {
+        (admin.memory().ok()? < filled + 3_000_000).then_some(())
+    });
+    assert_eq!(settled, Ok(()), "{filled}, then {after}");
     let overflow = |label| {
         admin.metric("outrigger_telemetry_overflow_total", &[("label", label)]).unwrap() as usize
     };

@@ -23,7 +23,7 @@ fn a_failing_variant_is_off_within_five_seconds_on_every_worker_and_comes_back()
         assert_eq!(proxy.round(), all, "the same users");
         proxy.v2.answer(500, "{}");
         let begin = Instant::now();
-        proxy.until(0);
+        proxy.until_off();
         let off = begin.elapsed();
         println!("{workers} workers ({} busy): off after {off:?}", proxy.busy_workers());
         assert!(off < Duration::from_secs(5), "{off:?}");
