@@ -83,7 +83,13 @@ impl<'a> Callees<'a> {
             istiod: of("istio-system", "pods", "app=istiod", "jsonpath={.items[0].status.podIP}")?,
             pods: Vec::new(),
         };
-        callees.kubectl(&["wait", "--for=condition=Available", "deployments", "--all"])?;
+        callees.kubectl(&[
+            "wait",
+            "--for=condition=Available",
+            "deployments",
+            "--all",
+            "--timeout=240s",
+        ])?;
         // A proxy that had a plugin of the same name remembers its last configuration while old connections drain.
         callees.remove()?;
         callees.restart()?;

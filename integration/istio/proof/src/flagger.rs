@@ -31,7 +31,7 @@ impl Bed {
         for [namespace, deployment] in
             [["istio-system", "deployment/prometheus"], ["default", "deployment/flagger"]]
         {
-            let status = ["-n", namespace, "rollout", "status", deployment, "--timeout=60s"];
+            let status = ["-n", namespace, "rollout", "status", deployment, "--timeout=240s"];
             self.run("kubectl", &status, "")?;
         }
         // One of a run before may still be ending.

@@ -42,7 +42,7 @@ pub use watch::Watch;
 pub type Fault = String;
 
 /// How long anything may take before it counts as failed. Generous: a busy machine is slow, not broken.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(240);
 
 /// The namespace that the demo mesh lives in.
 pub const NAMESPACE: &str = "demo";

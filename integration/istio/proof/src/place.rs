@@ -35,7 +35,7 @@ impl Place<'_> {
     /// When it is refused, or does not come up.
     pub fn bring_up(&self, folder: &Path) -> Result<(), Fault> {
         self.bed.run("kubectl", &["apply", "-k", &folder.to_string_lossy()], "")?;
-        let wait = ["wait", "--for=condition=Available", "deployments", "--all", "--timeout=60s"];
+        let wait = ["wait", "--for=condition=Available", "deployments", "--all", "--timeout=240s"];
         // What istiod makes of a gateway comes after the gateway.
         self.kubectl(
             &[
@@ -43,7 +43,7 @@ impl Place<'_> {
                 "--for=condition=Programmed",
                 "gateways.gateway.networking.k8s.io",
                 "--all",
-                "--timeout=60s",
+                "--timeout=240s",
             ],
             "",
         )?;

@@ -130,7 +130,6 @@ fn istios(action: &str, rules: &Value, marker: &str) -> Value {
         })
     };
     let mut items = vec![
-        policy("same-marker", "DENY", json!([{ "to": [{ "operation": { "paths": [marker] } }] }])),
         policy("same", action, rules.clone()),
         json!({
             "apiVersion": "security.istio.io/v1", "kind": "RequestAuthentication",
@@ -148,6 +147,9 @@ fn istios(action: &str, rules: &Value, marker: &str) -> Value {
         json!([{ "to": [{ "operation": { "paths": ["/nowhere"] } }] }])
     };
     items.push(policy("same-everybody", "ALLOW", everybody));
+    // Last: where it is in force, so are the others.
+    let paths = json!([{ "to": [{ "operation": { "paths": [marker] } }] }]);
+    items.push(policy("same-marker", "DENY", paths));
     json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
 

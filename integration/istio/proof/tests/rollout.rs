@@ -70,7 +70,7 @@ fn a_limit_holds_over_a_new_configuration_and_a_new_version_under_load() {
     bed.wait_loaded("gateway", &first, "per-client").unwrap();
     // Buckets outlive the plugin, so a bed that is used again needs clients that it has not seen.
     let client = format!("c{}", std::process::id());
-    bed.wait_for("/", &[("x-probe", &client)], |answer| answer.status == 429).unwrap();
+    bed.settle_on("/", &[("x-probe", &client)], |answer| answer.status == 429).unwrap();
 
     let ((), answers) =
         under_load(&bed.gateway().unwrap(), "/", &[("x-client", &client)], |answers| {

@@ -26,7 +26,7 @@ fn the_suite_decides_at_the_gateway_and_at_a_sidecar_by_either_resource() {
             }),
         )
         .unwrap();
-    let mut sidecar = bed
+    let sidecar = bed
         .plugin(
             "suite",
             "checkout",
@@ -41,14 +41,21 @@ fn the_suite_decides_at_the_gateway_and_at_a_sidecar_by_either_resource() {
             }),
         )
         .unwrap();
-    sidecar["metadata"]["name"] = json!("outrigger-suite-sidecar");
+    // By a name of its own each is told from the one before, which proxies may still have.
+    let named = |plugin: &Value, name: &str| {
+        let mut plugin = plugin.clone();
+        plugin["metadata"]["name"] = json!(format!("outrigger-suite-{name}"));
+        plugin
+    };
 
-    for translate in [|plugin: &Value| plugin.clone(), as_traffic_extension] {
-        let _gateway = bed.apply(&translate(&gateway)).unwrap();
-        let _sidecar = bed.apply(&translate(&sidecar)).unwrap();
-        let image = bed.push("suite").unwrap();
-        bed.wait_loaded("gateway", &image, "per-client").unwrap();
-        bed.wait_loaded("checkout", &image, "/closed").unwrap();
+    let image = bed.push("suite").unwrap();
+    let forms = [Value::clone, as_traffic_extension];
+    for (form, translate) in ["plugin", "extension"].into_iter().zip(forms) {
+        let [edge, side] = ["edge", "side"].map(|place| format!("{place}-{form}"));
+        let _gateway = bed.apply(&translate(&named(&gateway, &edge))).unwrap();
+        let _sidecar = bed.apply(&translate(&named(&sidecar, &side))).unwrap();
+        bed.wait_loaded("gateway", &image, &edge).unwrap();
+        bed.wait_loaded("checkout", &image, &side).unwrap();
         let refusal = bed.settle("/closed/1", 403).unwrap();
         assert!(refusal.said(&["next", "body"]).to_string().contains("authz"), "{}", refusal.body);
 
@@ -58,8 +65,9 @@ fn the_suite_decides_at_the_gateway_and_at_a_sidecar_by_either_resource() {
         assert_eq!((answer.status, served(&answer)), (200, json!("v2")), "{}", answer.body);
     }
     // The two resources counted in the same buckets: they belong to the rule's name, not to the plugin.
-    let _gateway = bed.apply(&gateway).unwrap();
-    bed.wait_for("/", &[("x-user", "ann")], |answer| {
+    let _gateway = bed.apply(&named(&gateway, "again")).unwrap();
+    bed.wait_loaded("gateway", &image, "outrigger-suite-again").unwrap();
+    bed.settle_on("/", &[("x-user", "ann")], |answer| {
         !answer.said(&["headers", "x-canary-checkout"]).is_null()
     })
     .unwrap();

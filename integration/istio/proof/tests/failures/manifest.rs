@@ -1,6 +1,6 @@
 //! Plugins that are accepted and reach nobody.
 
-use proof::{Bed, Callees, Fault, Strategy, Watch};
+use proof::{Bed, Callees, Fault, Strategy, Watch, until};
 use serde_json::{Value, json};
 
 use crate::{limit, with};
@@ -22,8 +22,15 @@ fn a_plugin_that_matches_nothing_is_accepted_and_nothing_says_so() -> Result<(),
         callees.apply(Strategy::Open, &limit(&image.url))?;
         callees.settle(Strategy::Open, 429)?;
         callees.settle(Strategy::Close, 200)?;
-        let conversions = watch.grown("istio_agent_wasm_config_conversion_count", "")?;
-        assert_eq!(conversions > 0.0, loaded, "{wrong}");
+        let conversions = || watch.grown("istio_agent_wasm_config_conversion_count", "");
+        if loaded {
+            until("it to be loaded", || match conversions()? {
+                0.0 => Err(wrong.to_string()),
+                _ => Ok(()),
+            })?;
+        } else {
+            assert_eq!(conversions()?, 0.0, "{wrong}");
+        }
         assert!(!watch.log()?.contains("error\twasm"), "{wrong}: {}", watch.log()?);
         let said = bed.run("istioctl", &["analyze", "-n", "failures"], "")?;
         assert!(!said.contains("WasmPlugin"), "{wrong}: {said}");

@@ -11,7 +11,7 @@ use proof::{Bed, Fault};
 use run::Run;
 
 /// Flagger takes a step every ten seconds, and a rollout has six.
-const DEADLINE: Duration = Duration::from_secs(240);
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// What v2 of checkout is asked for in the rollout that goes wrong.
 const BROKEN: [(&str, &str); 1] = [("x-echo-fail", "checkout/v2")];

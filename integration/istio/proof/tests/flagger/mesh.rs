@@ -12,15 +12,13 @@ pub(crate) const USERS: usize = 60;
 pub(crate) struct Mesh<'a> {
     scratch: Scratch<'a>,
     frontend: Connection,
-    /// As they were after the last pass.
-    weights: String,
 }
 
 impl<'a> Mesh<'a> {
     pub(crate) fn up(bed: &'a Bed, namespace: &str) -> Result<Self, Fault> {
         let scratch = bed.scratch("flagger", "demo", namespace)?;
         let frontend = Connection::to(&scratch.place.address("frontend")?, 8080);
-        Ok(Self { scratch, frontend, weights: String::new() })
+        Ok(Self { scratch, frontend })
     }
 
     /// Asks as this user, who would have the canary if asking for it helped.
@@ -58,6 +56,7 @@ impl<'a> Mesh<'a> {
 
     /// Asks as every user, once.
     pub(crate) fn pass(&mut self, more: &[(&str, &str)]) -> Result<Pass, Fault> {
+        let before = self.weights()?;
         let mut seen = Vec::new();
         for user in 0..USERS {
             let answer = self.ask(&format!("u{user}"), more)?;
@@ -70,7 +69,6 @@ impl<'a> Mesh<'a> {
             });
         }
         let after = self.weights()?;
-        let before = std::mem::replace(&mut self.weights, after.clone());
         Ok(Pass { weights: (before == after).then_some(after), seen })
     }
 

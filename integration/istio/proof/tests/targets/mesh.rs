@@ -48,7 +48,7 @@ impl<'a> Mesh<'a> {
     pub(crate) fn renew(&self, deployment: &str) -> Result<(), Fault> {
         let name = format!("deployment/{deployment}");
         self.place.kubectl(&["rollout", "restart", &name], "")?;
-        self.place.kubectl(&["rollout", "status", &name, "--timeout=60s"], "")?;
+        self.place.kubectl(&["rollout", "status", &name, "--timeout=240s"], "")?;
         let pods = ["get", "pods", "-l", &format!("app={deployment}"), "-o", "name"];
         until("the new pod alone", || {
             let pods = self.place.kubectl(&pods, "")?;

@@ -26,7 +26,7 @@ impl<'a> Mesh<'a> {
     pub(crate) fn up(bed: &'a Bed) -> Result<Self, Fault> {
         let namespace = format!("traced{}", std::process::id());
         let scratch = bed.scratch("traced", "traced", &namespace)?;
-        let wait = ["wait", "--for=condition=Available", "deployments", "--all", "--timeout=60s"];
+        let wait = ["wait", "--for=condition=Available", "deployments", "--all", "--timeout=240s"];
         scratch.place.kubectl(&wait, "")?;
         Ok(Self { bed, scratch, namespace, gateway: bed.gateway()? })
     }
