@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use filter_core::matching::{Index, Truth};
+use filter_core::matching::{About, Index, Truth};
 
 use super::condition::Assume;
 use super::{Action, Facts, Reading, Rule, Ruling};
@@ -18,7 +18,7 @@ pub(crate) struct Set {
     allow: Option<List>,
 }
 
-/// Fewer operations are gone through for less than an index costs. A look into one touches some 350 instructions that
+/// Fewer steps are gone through for less than an index costs. A look into one touches some 350 instructions that
 /// nothing else does, and executes some 700; an operation that is not meant executes some 150, all of them touched anyway.
 const WORTH_AN_INDEX: usize = 12;
 
@@ -27,6 +27,12 @@ const WORTH_AN_INDEX: usize = 12;
 struct List {
     rules: Vec<Rc<Rule>>,
     index: Option<Index>,
+}
+
+/// How many steps it may take to see that an operation is not meant: it ends with the first of its lists that has no match.
+fn steps(about: &About<'_>) -> usize {
+    let hosts = about.hosts.map_or(1, <[_]>::len);
+    hosts.max(about.methods.map_or(1, <[_]>::len)).max(about.paths.map_or(1, <[_]>::len))
 }
 
 impl List {
@@ -58,8 +64,8 @@ impl Set {
     pub(crate) fn seal(&mut self) {
         let lists = [&mut self.audit, &mut self.deny, &mut self.require];
         for list in lists.into_iter().chain(&mut self.allow) {
-            let operations: usize = list.rules.iter().map(|rule| rule.to.len().max(1)).sum();
-            if operations >= WORTH_AN_INDEX {
+            let steps = |rule: &Rc<Rule>| rule.about().iter().map(steps).sum::<usize>().max(1);
+            if list.rules.iter().map(steps).sum::<usize>() >= WORTH_AN_INDEX {
                 list.index = Index::over(list.rules.iter().map(|rule| rule.about()));
             }
         }

@@ -18,13 +18,13 @@ pub(crate) struct Limits {
     pub(crate) entries: usize,
     /// Bytes of one token.
     pub(crate) token: usize,
-    /// Bytes of all tokens.
+    /// Bytes of all tokens and of what they prove, about.
     pub(crate) total: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { entries: 1000, token: 4096, total: 1 << 20 }
+        Self { entries: 1000, token: 4096, total: 4 << 20 }
     }
 }
 
@@ -37,8 +37,8 @@ type Tail = u64;
 pub(crate) struct Cache {
     limits: Limits,
     entries: BTreeMap<Tail, Entry>,
-    /// Bytes of all tokens kept.
-    bytes: usize,
+    /// What all entries weigh.
+    weight: usize,
     /// How often the cache was asked.
     asked: u64,
 }
@@ -53,6 +53,8 @@ struct Entry {
     /// When it was last asked for, in the cache's own count.
     seen: u64,
     proof: Rc<Proof>,
+    /// About how many bytes all of it takes.
+    weight: usize,
 }
 
 fn tail(token: &[u8]) -> Option<Tail> {
@@ -79,14 +81,17 @@ impl Cache {
     /// Keeps what a good token proved; `now` in seconds since the epoch.
     pub(crate) fn keep(&mut self, token: &[u8], generation: u64, now: i64, proof: &Rc<Proof>) {
         let expiry = proof.claims.expiry();
-        let fits = self.limits.entries > 0 && token.len() <= self.limits.token;
+        let weight = token.len().saturating_add(proof.weight());
+        let fits = self.limits.entries > 0
+            && token.len() <= self.limits.token
+            && weight <= self.limits.total;
         let Some(tail) = tail(token).filter(|_| fits && expiry.is_none_or(|expiry| now < expiry))
         else {
             return;
         };
         self.drop(&tail);
         while self.entries.len() >= self.limits.entries
-            || self.bytes.saturating_add(token.len()) > self.limits.total
+            || self.weight.saturating_add(weight) > self.limits.total
         {
             let over = |entry: &Entry| entry.expiry.is_some_and(|expiry| expiry <= now);
             let worst = self.entries.iter().min_by_key(|(_, entry)| (!over(entry), entry.seen));
@@ -96,9 +101,9 @@ impl Cache {
             let worst = *worst;
             self.drop(&worst);
         }
-        self.bytes = self.bytes.saturating_add(token.len());
-        let (token, proof) = (token.into(), Rc::clone(proof));
-        self.entries.insert(tail, Entry { token, generation, expiry, seen: self.asked, proof });
+        self.weight = self.weight.saturating_add(weight);
+        let (token, proof, seen) = (token.into(), Rc::clone(proof), self.asked);
+        self.entries.insert(tail, Entry { token, generation, expiry, seen, proof, weight });
     }
 
     /// Forgets a token that is good no more.
@@ -112,7 +117,7 @@ impl Cache {
 
     fn drop(&mut self, tail: &Tail) {
         if let Some(entry) = self.entries.remove(tail) {
-            self.bytes = self.bytes.saturating_sub(entry.token.len());
+            self.weight = self.weight.saturating_sub(entry.weight);
         }
     }
 }
@@ -131,13 +136,16 @@ mod tests {
         Rc::new(Proof { claims, principal: Principal::None, signers: vec![] })
     }
 
+    /// Enough for all tokens of a test.
+    const ROOM: usize = 1 << 20;
+
     fn cache(entries: usize, total: usize) -> Cache {
-        Cache::new(Limits { entries, token: 32, total })
+        Cache::new(Limits { entries, token: 40, total })
     }
 
     #[test]
     fn a_token_is_found_by_all_its_bytes_and_its_keys() {
-        let mut cache = cache(10, 1000);
+        let mut cache = cache(10, ROOM);
         cache.keep(b"header.payload.signature", 1, 0, &proof(100));
         assert!(cache.find(b"header.payload.signature", 1).is_some());
         assert!(cache.find(b"header.payload.signature", 2).is_none());
@@ -147,23 +155,26 @@ mod tests {
         assert!(cache.find(b"header.payload.signature", 1).is_some());
         cache.forget(b"header.payload.signature");
         assert!(cache.find(b"header.payload.signature", 1).is_none());
-        assert_eq!((cache.entries.len(), cache.bytes), (0, 0));
+        assert_eq!((cache.entries.len(), cache.weight), (0, 0));
     }
 
     #[test]
     fn what_is_too_long_or_over_is_not_kept() {
-        let mut cache = cache(10, 1000);
-        cache.keep(&[b'a'; 33], 1, 0, &proof(100));
+        let mut cache = cache(10, ROOM);
+        cache.keep(&[b'a'; 41], 1, 0, &proof(100));
         cache.keep(b"a.token.over", 1, 100, &proof(100));
         assert!(cache.entries.is_empty());
-        let mut off = self::cache(0, 1000);
+        let mut narrow = self::cache(10, proof(100).weight());
+        narrow.keep(b"a.good.token", 1, 0, &proof(100));
+        assert!(narrow.entries.is_empty());
+        let mut off = self::cache(0, ROOM);
         off.keep(b"a.good.token", 1, 0, &proof(100));
         assert!(off.entries.is_empty());
     }
 
     #[test]
     fn the_expired_go_first_and_then_the_longest_not_seen() {
-        let mut cache = cache(3, 1000);
+        let mut cache = cache(3, ROOM);
         let token = |name: char| format!("token.{}", name.to_string().repeat(8)).into_bytes();
         for (name, expiry) in [('a', 1000), ('b', 1000), ('c', 50)] {
             cache.keep(&token(name), 1, 0, &proof(expiry));
@@ -180,9 +191,11 @@ mod tests {
     proptest! {
         #[test]
         fn it_never_holds_more_than_its_limits(
-            tokens in prop::collection::vec(("[ab]{8,40}", 0_i64..20, 0_u64..2, any::<bool>()), 0..60)
+            tokens in prop::collection::vec(("[ab]{8,40}", 0_i64..20, 0_u64..2, any::<bool>()), 0..60),
+            most in 1_usize..8,
         ) {
-            let mut cache = cache(5, 80);
+            let total = most * (proof(0).weight() + 30);
+            let mut cache = cache(5, total);
             for (now, (token, expiry, generation, forget)) in tokens.into_iter().enumerate() {
                 let now = i64::try_from(now / 3).unwrap();
                 if forget {
@@ -190,9 +203,9 @@ mod tests {
                 } else {
                     cache.keep(token.as_bytes(), generation, now, &proof(expiry));
                 }
-                prop_assert!(cache.entries.len() <= 5 && cache.bytes <= 80);
-                let held: usize = cache.entries.values().map(|entry| entry.token.len()).sum();
-                prop_assert_eq!(held, cache.bytes);
+                prop_assert!(cache.entries.len() <= 5 && cache.weight <= total);
+                let weight = |entry: &Entry| entry.token.len() + entry.proof.weight();
+                prop_assert_eq!(cache.entries.values().map(weight).sum::<usize>(), cache.weight);
             }
         }
     }

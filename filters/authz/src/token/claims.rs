@@ -94,6 +94,11 @@ impl Claims {
         self.issued_at
     }
 
+    /// About how many bytes they take.
+    pub(crate) fn weight(&self) -> usize {
+        weight_of_members(&self.members)
+    }
+
     /// `cnf.jkt`: the hash of the key that the token is bound to (RFC 9449 §6.1), as it is written. What is no text is
     /// one that no key has.
     pub(crate) fn key_thumbprint(&self) -> Option<&str> {
@@ -105,6 +110,34 @@ impl Claims {
     pub(crate) fn certificate(&self) -> Option<&str> {
         self.members.get("cnf")?.get("x5t#S256")?.as_str()
     }
+}
+
+/// About how many bytes a value takes. Of a short token there may be many: an object in it takes a whole node of a tree.
+fn weight(value: &Value) -> usize {
+    let inside = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(list) => {
+            let spare = list.capacity().saturating_sub(list.len());
+            let spare = spare.saturating_mul(size_of::<Value>());
+            list.iter().map(weight).fold(spare, usize::saturating_add)
+        }
+        Value::Object(members) => weight_of_members(members),
+    };
+    inside.saturating_add(size_of::<Value>())
+}
+
+fn weight_of_members(members: &Map<String, Value>) -> usize {
+    /// The members that a node of the standard library's B-tree has room for, and what at least it holds but for the root.
+    const ROOM: usize = 11;
+    const LEAST: usize = 5;
+    let nodes = members.len().div_ceil(LEAST);
+    let room = nodes.saturating_mul(ROOM).saturating_sub(members.len());
+    let spare = room.saturating_mul(size_of::<(String, Value)>());
+    let member = |(name, value): (&String, &Value)| {
+        weight(value).saturating_add(name.len()).saturating_add(size_of::<String>())
+    };
+    members.iter().map(member).fold(spare, usize::saturating_add)
 }
 
 /// A NumericDate (RFC 7519 §2) in whole seconds; `None` for what is no time that a clock can tell.
@@ -240,6 +273,13 @@ mod tests {
         ] {
             assert_eq!(claims(bad.clone()), Err(Reason::TokenMalformed), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_short_as_text_may_weigh_much() {
+        let light = claims(json!({ "list": "0".repeat(3500) })).unwrap().weight();
+        let heavy = claims(json!({ "list": vec![json!({ "": 0 }); 500] })).unwrap().weight();
+        assert!(heavy > 50 * light, "{light}, {heavy}");
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl<'a> Compact<'a> {
         known.keep(self.parts.header, &self.header);
     }
 
+    /// The payload, encoded.
+    pub(crate) fn encoded_payload(&self) -> &'a [u8] {
+        self.parts.payload
+    }
+
     /// The payload's members. Ask only when the signature is good.
     ///
     /// # Errors

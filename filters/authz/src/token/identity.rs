@@ -73,6 +73,6 @@ impl<'a> Identity<'a> {
 
     /// What becomes of the headers that may carry a claim; where it is not told, none may.
     pub(crate) fn edits(&self) -> Option<&[Edit]> {
-        self.proof.signers.get(self.signer)?.edits.get().map(Vec::as_slice)
+        self.proof.signers.get(self.signer).map(|signer| signer.edits.as_slice())
     }
 }

@@ -23,7 +23,7 @@ mod validity;
 mod wait;
 
 use std::borrow::Cow;
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -111,8 +111,23 @@ pub(crate) struct Proof {
 struct Signer {
     /// The issuer, by position.
     position: usize,
-    /// What becomes of the headers that may carry a claim, once the token was found to be the issuer's.
-    edits: OnceCell<Vec<Edit>>,
+    /// What becomes of the headers that may carry a claim, if the token is the issuer's.
+    edits: Vec<Edit>,
+}
+
+impl Proof {
+    /// About how many bytes it takes.
+    fn weight(&self) -> usize {
+        let value = |edit: &Edit| match edit {
+            Edit::Set(_, value) | Edit::Append(_, value) => value.len(),
+            Edit::Remove(_) => 0,
+        };
+        let edits = self.signers.iter().flat_map(|signer| &signer.edits);
+        edits
+            .map(|edit| value(edit).saturating_add(size_of::<Edit>()))
+            .sum::<usize>()
+            .saturating_add(self.claims.weight())
+    }
 }
 
 impl Issuers {
@@ -207,7 +222,7 @@ impl Issuers {
         };
         let admitted = self.admit(&proof, &found, ports.clock.wall(), view, ports);
         match admitted {
-            Ok((issuer, signer)) => Ok(Some(self.identity(issuer, signer, proof, found))),
+            Ok((issuer, signer)) => Ok(Some(Identity::new(issuer, signer, proof, found.places))),
             Err(reason) => {
                 if reason == Reason::TokenExpired {
                     self.remembered(|cache| cache.forget(&found.token));
@@ -237,21 +252,7 @@ impl Issuers {
             let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
             cache.keep(&found.token, ring.generation, now, &proof);
         });
-        Ok(self.identity(issuer, signer, proof, found))
-    }
-
-    /// The identity that a token of this issuer's proves, who is at this place among its signers.
-    fn identity<'a>(
-        &self,
-        issuer: &'a Issuer,
-        signer: usize,
-        proof: Rc<Proof>,
-        found: Found<'_>,
-    ) -> Identity<'a> {
-        if let Some(signer) = proof.signers.get(signer) {
-            signer.edits.get_or_init(|| self.written(issuer, &proof.claims, &found.token));
-        }
-        Identity::new(issuer, signer, proof, found.places)
+        Ok(Identity::new(issuer, signer, proof, found.places))
     }
 
     /// The one token of the request, and every place where it is.
@@ -299,8 +300,12 @@ impl Issuers {
         let name = claims.issuer().ok_or(Reason::TokenIssuer)?;
         let holders = shared.holders(kid).map(|holder| holder.issuer);
         let signer = |position: usize| {
-            self.issuers.get(position).filter(|own| accepted(own) && own.name == name)?;
-            Some(Signer { position, edits: OnceCell::new() })
+            let own = self.issuers.get(position)?;
+            let is_signer = accepted(own) && own.name == name;
+            is_signer.then(|| Signer {
+                position,
+                edits: self.written(own, &claims, token.encoded_payload()),
+            })
         };
         let signers = holders.filter_map(signer).collect();
         let others = self.issuers.iter().map(|issuer| issuer.name.as_str());
@@ -347,9 +352,7 @@ impl Issuers {
     }
 
     /// What becomes of the headers that may carry a claim, by a token of this issuer's: each carries a proven one or none.
-    #[inline(never)]
-    fn written(&self, issuer: &Issuer, claims: &Claims, token: &[u8]) -> Vec<Edit> {
-        let payload = token.split(|byte| *byte == b'.').nth(1).unwrap_or_default();
+    fn written(&self, issuer: &Issuer, claims: &Claims, payload: &[u8]) -> Vec<Edit> {
         let edit = |name: &HeaderName| match issuer.written_into(name, claims, payload) {
             Some(value) => Edit::Set(name.clone(), value),
             None => Edit::Remove(name.clone()),
