@@ -230,7 +230,7 @@ impl<F: Filter> Module<F> {
             if plugin.call(&callout, Caller::Background(errand)).is_err() {
                 let failed = plugin.filter.on_fetched(errand, &Answer::Failure, &world::PORTS);
                 chores.extend(failed);
-                calls.append(&mut mem::take(&mut chores.calls).into());
+                calls.extend(mem::take(&mut chores.calls));
             }
         }
         if !calls.is_empty() {
