@@ -1,6 +1,7 @@
 //! The filter as a whole, where a case file cannot look.
 
 mod keys;
+mod remembered;
 
 use std::cell::Cell;
 use std::time::Duration;
