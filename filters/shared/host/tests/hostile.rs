@@ -1,8 +1,9 @@
 //! A plugin under a proxy that answers every call with any status and any bytes. Nothing may panic, and no request
 //! may go on whose headers could not be read or cleaned.
 
-#![expect(unsafe_code, reason = "plays the proxy's side of the ABI")]
 #![expect(clippy::unwrap_used, reason = "this is a test")]
+
+mod proxy;
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -13,10 +14,11 @@ use filter_core::metrics::Family;
 use filter_core::outcome::GrpcStatus;
 use filter_core::ports::PublicKey;
 use filter_core::{
-    Answer, Attribute, Callout, Chores, Count, Edit, Errand, Expression, Filter, HeaderName,
-    Invalid, Metrics, Outcome, Phase, Ports, Publication, Reply, Stated, Verdict, View,
+    Answer, Attribute, Chores, Count, Edit, Errand, Expression, Filter, HeaderName, Invalid,
+    Metrics, Outcome, Phase, Ports, Publication, Reply, Stated, Verdict, View,
 };
 use proptest::prelude::*;
+use proxy::{Proxy, Said, callout, encoded, plugin};
 
 /// What the proxy says to the calls it gets, in order and then again from the start.
 #[derive(Clone, Debug, Default)]
@@ -50,210 +52,72 @@ thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(1) };
 }
 
-fn answer() -> (u32, Vec<u8>) {
-    SCRIPT.with_borrow_mut(|script| {
-        let count = script.answers.len().max(1);
-        let answer = script.answers.get(script.next % count).cloned().unwrap_or_default();
-        script.next += 1;
-        answer
-    })
-}
-
 fn act(act: Act) {
     SCRIPT.with_borrow_mut(|script| script.acts.push(act));
 }
 
-/// The plugin's side of the ABI.
-mod plugin {
-    unsafe extern "C" {
-        pub(super) safe fn proxy_on_memory_allocate(size: usize) -> *mut u8;
-        pub(super) safe fn proxy_on_context_create(context: u32, root: u32);
-        pub(super) safe fn proxy_on_configure(context: u32, size: usize) -> bool;
-        pub(super) safe fn proxy_on_request_headers(context: u32, count: usize, end: bool) -> u32;
-        pub(super) safe fn proxy_on_request_body(context: u32, size: usize, end: bool) -> u32;
-        pub(super) safe fn proxy_on_request_trailers(context: u32, count: usize) -> u32;
-        pub(super) safe fn proxy_on_response_headers(context: u32, count: usize, end: bool) -> u32;
-        pub(super) safe fn proxy_on_http_call_response(
-            context: u32,
-            token: u32,
-            headers: usize,
-            body: usize,
-            trailers: usize,
-        );
-        pub(super) safe fn proxy_on_tick(context: u32);
-        pub(super) safe fn proxy_on_log(context: u32);
-        pub(super) safe fn proxy_on_delete(context: u32);
-    }
-}
+/// A proxy that says what it was given to say.
+struct TestProxy;
 
-/// The proxy's side of the ABI.
-mod proxy {
-    use super::{Act, SCRIPT, act, answer, plugin};
-
-    /// Hands bytes over as the proxy does; says OK with a null pointer when they are empty and start badly.
-    unsafe fn give(bytes: &[u8], data: *mut *mut u8, size: *mut usize) {
-        let memory = plugin::proxy_on_memory_allocate(bytes.len());
-        unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory, bytes.len());
-            *data = memory;
-            *size = bytes.len();
-        }
+impl Proxy for TestProxy {
+    fn answer() -> Said {
+        SCRIPT.with_borrow_mut(|script| {
+            let count = script.answers.len().max(1);
+            let answer = script.answers.get(script.next % count).cloned().unwrap_or_default();
+            script.next += 1;
+            answer
+        })
     }
 
-    unsafe fn answer_bytes(data: *mut *mut u8, size: *mut usize) -> (u32, Vec<u8>) {
-        let (status, bytes) = answer();
-        if status == 0 {
-            unsafe { give(&bytes, data, size) };
+    fn header_map_pairs(map: u32) -> Said {
+        let (status, bytes) = Self::answer();
+        if map == 0 {
+            act(Act::HeadersRead { status, bytes: bytes.clone() });
         }
         (status, bytes)
     }
 
-    fn number(bytes: &[u8]) -> u64 {
-        bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    fn edit(_: u32, _: &Edit) -> u32 {
+        let status = Self::answer().0;
+        act(Act::HeaderEdited { status });
+        status
     }
 
-    macro_rules! exports {
-        ($($name:ident($($argument:ident: $type:ty),*) $body:block)*) => {
-            $(
-                #[unsafe(no_mangle)]
-                extern "C" fn $name($($argument: $type),*) -> u32 {
-                    $(let _ = &$argument;)*
-                    $body
-                }
-            )*
-        };
+    fn continue_request() -> u32 {
+        act(Act::Continued);
+        Self::answer().0
     }
 
-    exports! {
-        proxy_log(level: u32, data: *const u8, size: usize) {
-            if level >= 5 {
-                let text = unsafe { std::slice::from_raw_parts(data, size) };
-                eprintln!("{}", String::from_utf8_lossy(text));
-            }
-            answer().0
-        }
-        proxy_get_current_time_nanoseconds(time: *mut u64) {
-            let (status, bytes) = answer();
-            unsafe { *time = number(&bytes) };
-            status
-        }
-        clock_time_get(clock: u32, precision: u64, time: *mut u64) {
-            let (status, bytes) = answer();
-            unsafe { *time = number(&bytes) };
-            status
-        }
-        random_get(data: *mut u8, size: usize) { answer().0 }
-        proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize) {
-            unsafe { answer_bytes(data, size) }.0
-        }
-        proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) {
-            let (status, bytes) = unsafe { answer_bytes(data, size) };
-            if map == 0 {
-                act(Act::HeadersRead { status, bytes });
-            }
-            status
-        }
-        proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) {
-            let status = answer().0;
-            act(Act::HeaderEdited { status });
-            status
-        }
-        proxy_add_header_map_value(
-            map: u32, key: *const u8, key_size: usize, value: *const u8, value_size: usize
-        ) {
-            let status = answer().0;
-            act(Act::HeaderEdited { status });
-            status
-        }
-        proxy_replace_header_map_value(
-            map: u32, key: *const u8, key_size: usize, value: *const u8, value_size: usize
-        ) {
-            let status = answer().0;
-            act(Act::HeaderEdited { status });
-            status
-        }
-        proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) {
-            unsafe { answer_bytes(data, size) }.0
-        }
-        proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) { answer().0 }
-        proxy_get_shared_data(
-            key: *const u8, key_size: usize, data: *mut *mut u8, size: *mut usize, cas: *mut u32
-        ) {
-            let (status, bytes) = unsafe { answer_bytes(data, size) };
-            unsafe { *cas = u32::try_from(bytes.len() % 3).unwrap() };
-            status
-        }
-        proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, value_size: usize, cas: u32) {
-            assert_ne!(cas, 0, "a write that overwrites whatever is there");
-            answer().0
-        }
-        proxy_continue_stream(stream: u32) {
-            act(Act::Continued);
-            answer().0
-        }
-        proxy_send_local_response(
-            code: u32, details: *const u8, details_size: usize, body: *const u8, body_size: usize,
-            headers: *const u8, headers_size: usize, grpc: i32
-        ) {
-            let status = answer().0;
-            act(Act::Replied { accepted: status == 0 });
-            status
-        }
-        proxy_call_foreign_function(
-            name: *const u8, name_size: usize, arguments: *const u8, arguments_size: usize,
-            data: *mut *mut u8, size: *mut usize
-        ) {
-            let name = unsafe { std::slice::from_raw_parts(name, name_size) };
-            let given = unsafe { std::slice::from_raw_parts(arguments, arguments_size) }.to_vec();
-            let (status, bytes) = unsafe { answer_bytes(data, size) };
-            SCRIPT.with_borrow_mut(|script| match name {
-                b"expr_create" if status == 0 && bytes.len() == 4 => {
-                    script.expressions.push(String::from_utf8(given).unwrap());
-                    script.tokens.push(bytes);
-                }
-                b"expr_evaluate" => assert!(script.tokens.contains(&given)),
-                b"expr_delete" => {
-                    let at = script.tokens.iter().position(|token| *token == given);
-                    script.tokens.swap_remove(at.unwrap());
-                }
-                _ => {}
-            });
-            status
-        }
-        proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) { answer().0 }
-        proxy_record_metric(id: u32, value: u64) { answer().0 }
-        proxy_increment_metric(id: u32, offset: i64) {
-            assert!(offset > 0, "the proxy answers this with an error");
-            answer().0
-        }
-        proxy_http_call(
-            upstream: *const u8, upstream_size: usize, headers: *const u8, headers_size: usize, body: *const u8,
-            body_size: usize, trailers: *const u8, trailers_size: usize, timeout: u32, token: *mut u32
-        ) {
-            use std::sync::atomic::{AtomicU32, Ordering};
-            static TOKENS: AtomicU32 = AtomicU32::new(1);
-            let status = answer().0;
-            if status == 0 {
-                let fresh = TOKENS.fetch_add(1, Ordering::Relaxed);
-                unsafe { *token = fresh };
-                act(Act::Called { token: fresh });
-            }
-            status
-        }
-        proxy_set_effective_context(context: u32) { answer().0 }
-        proxy_set_tick_period_milliseconds(period: u32) {
-            assert_ne!(period, 0, "time that never passes");
-            answer().0
-        }
+    fn send_local_response() -> u32 {
+        let status = Self::answer().0;
+        act(Act::Replied { accepted: status == 0 });
+        status
     }
-}
 
-fn callout() -> Callout {
-    Callout {
-        cluster: "keys".to_owned(),
-        headers: vec![(":method".to_owned(), "GET".to_owned())],
-        body: Vec::new(),
-        timeout: Duration::from_secs(1),
+    fn http_call(_: &[u8], token: u32) -> u32 {
+        let status = Self::answer().0;
+        if status == 0 {
+            act(Act::Called { token });
+        }
+        status
+    }
+
+    fn call_foreign(name: &[u8], arguments: &[u8]) -> Said {
+        let (status, bytes) = Self::answer();
+        let given = arguments.to_vec();
+        SCRIPT.with_borrow_mut(|script| match name {
+            b"expr_create" if status == 0 && bytes.len() == 4 => {
+                script.expressions.push(String::from_utf8(given).unwrap());
+                script.tokens.push(bytes.clone());
+            }
+            b"expr_evaluate" => assert!(script.tokens.contains(&given)),
+            b"expr_delete" => {
+                let at = script.tokens.iter().position(|token| *token == given);
+                script.tokens.swap_remove(at.unwrap());
+            }
+            _ => {}
+        });
+        (status, bytes)
     }
 }
 
@@ -412,23 +276,6 @@ impl Filter for Curious {
 }
 
 filter_host::plugin!(Curious, Response, Log);
-
-/// A header map as the proxy writes it.
-fn encoded(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
-    let mut out = u32::try_from(pairs.len()).unwrap().to_le_bytes().to_vec();
-    for (name, value) in pairs {
-        for part in [name, value] {
-            out.extend(u32::try_from(part.len()).unwrap().to_le_bytes());
-        }
-    }
-    for (name, value) in pairs {
-        for part in [name, value] {
-            out.extend(part);
-            out.push(0);
-        }
-    }
-    out
-}
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let name = prop::sample::select(vec![
