@@ -29,10 +29,13 @@ struct List {
     index: Option<Index>,
 }
 
-/// How many steps it may take to see that an operation is not meant: it ends with the first of its lists that has no match.
-fn steps(about: &About<'_>) -> usize {
-    let hosts = about.hosts.map_or(1, <[_]>::len);
-    hosts.max(about.methods.map_or(1, <[_]>::len)).max(about.paths.map_or(1, <[_]>::len))
+/// How many steps it may take to see that a rule is not meant. An operation is not by the first of its lists without a match.
+fn walk(rule: &Rule) -> usize {
+    let operation = |about: &About<'_>| {
+        let hosts = about.hosts.map_or(1, <[_]>::len);
+        hosts.max(about.methods.map_or(1, <[_]>::len)).max(about.paths.map_or(1, <[_]>::len))
+    };
+    rule.about().iter().map(operation).sum::<usize>().max(1)
 }
 
 impl List {
@@ -64,8 +67,7 @@ impl Set {
     pub(crate) fn seal(&mut self) {
         let lists = [&mut self.audit, &mut self.deny, &mut self.require];
         for list in lists.into_iter().chain(&mut self.allow) {
-            let steps = |rule: &Rc<Rule>| rule.about().iter().map(steps).sum::<usize>().max(1);
-            if list.rules.iter().map(steps).sum::<usize>() >= WORTH_AN_INDEX {
+            if list.rules.iter().map(|rule| walk(rule)).sum::<usize>() >= WORTH_AN_INDEX {
                 list.index = Index::over(list.rules.iter().map(|rule| rule.about()));
             }
         }
@@ -145,4 +147,29 @@ fn wanting(rule: &Rule, facts: &Facts<'_>) -> Option<Ruling> {
         let scopes = rule.scopes.clone().filter(|_| reason == Reason::InsufficientScope);
         Ruling { scopes, ..Ruling::by(rule, reason) }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use filter_core::{Filter as _, Metrics};
+    use serde_json::{Value, json};
+
+    use crate::Authz;
+
+    /// Whether so many rules, each about one thing, have an index.
+    fn is_indexed(rules: usize, operation: &Value) -> bool {
+        let rule = json!({ "to": [{ "operation": operation }] });
+        let policy = json!({ "name": "p", "rules": vec![rule; rules] });
+        let document = json!({ "policies": [policy] }).to_string();
+        let authz = Authz::configure(document.as_bytes(), &mut Metrics::default()).unwrap();
+        authz.policies.enforced.allow.unwrap().index.is_some()
+    }
+
+    #[test]
+    fn an_index_is_made_by_what_would_be_gone_through() {
+        let one = json!({ "methods": ["GET"], "paths": ["/a"] });
+        assert!(!is_indexed(11, &one) && is_indexed(12, &one));
+        let paths: Vec<String> = (0..100).map(|number| format!("/a/{number}")).collect();
+        assert!(is_indexed(11, &json!({ "paths": paths })));
+    }
 }
