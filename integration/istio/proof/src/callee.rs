@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::{Answer, Bed, Connection, Fault, until};
+use crate::{Answer, Bed, Connection, DEPLOYED, Fault, until};
 
 /// The namespace of the callees.
 pub const FAILURES: &str = "failures";
@@ -83,13 +83,7 @@ impl<'a> Callees<'a> {
             istiod: of("istio-system", "pods", "app=istiod", "jsonpath={.items[0].status.podIP}")?,
             pods: Vec::new(),
         };
-        callees.kubectl(&[
-            "wait",
-            "--for=condition=Available",
-            "deployments",
-            "--all",
-            "--timeout=240s",
-        ])?;
+        callees.kubectl(&DEPLOYED)?;
         // A proxy that had a plugin of the same name remembers its last configuration while old connections drain.
         callees.remove()?;
         callees.restart()?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::{Applied, Bed, Fault};
+use crate::{Applied, Bed, Fault, TIMEOUT};
 
 /// Both, running; deleted when dropped.
 pub struct Flagger<'a> {
@@ -31,7 +31,7 @@ impl Bed {
         for [namespace, deployment] in
             [["istio-system", "deployment/prometheus"], ["default", "deployment/flagger"]]
         {
-            let status = ["-n", namespace, "rollout", "status", deployment, "--timeout=240s"];
+            let status = ["-n", namespace, "rollout", "status", deployment, TIMEOUT];
             self.run("kubectl", &status, "")?;
         }
         // One of a run before may still be ending.

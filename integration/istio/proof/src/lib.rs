@@ -43,6 +43,11 @@ pub type Fault = String;
 
 /// How long anything may take before it counts as failed. Generous: a busy machine is slow, not broken.
 pub const DEADLINE: Duration = Duration::from_secs(240);
+/// The same, as kubectl is told.
+pub const TIMEOUT: &str = "--timeout=240s";
+/// What has kubectl wait until all deployments of a namespace answer.
+pub(crate) const DEPLOYED: [&str; 5] =
+    ["wait", "--for=condition=Available", "deployments", "--all", TIMEOUT];
 
 /// The namespace that the demo mesh lives in.
 pub const NAMESPACE: &str = "demo";

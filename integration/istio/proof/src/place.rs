@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{Answer, Bed, Connection, Fault};
+use crate::{Answer, Bed, Connection, DEPLOYED, Fault, TIMEOUT};
 
 /// A namespace, with what a test does in it.
 pub struct Place<'a> {
@@ -35,7 +35,6 @@ impl Place<'_> {
     /// When it is refused, or does not come up.
     pub fn bring_up(&self, folder: &Path) -> Result<(), Fault> {
         self.bed.run("kubectl", &["apply", "-k", &folder.to_string_lossy()], "")?;
-        let wait = ["wait", "--for=condition=Available", "deployments", "--all", "--timeout=240s"];
         // What istiod makes of a gateway comes after the gateway.
         self.kubectl(
             &[
@@ -43,11 +42,19 @@ impl Place<'_> {
                 "--for=condition=Programmed",
                 "gateways.gateway.networking.k8s.io",
                 "--all",
-                "--timeout=240s",
+                TIMEOUT,
             ],
             "",
         )?;
-        self.kubectl(&wait, "").map(drop)
+        self.wait_deployed()
+    }
+
+    /// Waits until all deployments answer.
+    ///
+    /// # Errors
+    /// When they do not come up.
+    pub fn wait_deployed(&self) -> Result<(), Fault> {
+        self.kubectl(&DEPLOYED, "").map(drop)
     }
 
     /// A plugin as a file has it, with this namespace and the address that the bed's registry gave its module.

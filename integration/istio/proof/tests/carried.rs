@@ -42,8 +42,7 @@ fn what_the_gateway_decided_holds_two_hops_further_behind_applications_that_forw
     let bed = Bed::connect().unwrap();
     let namespace = format!("carried{}", std::process::id());
     let scratch = bed.scratch("carried", "carried", &namespace).unwrap();
-    let wait = ["wait", "--for=condition=Available", "deployments", "--all", "--timeout=240s"];
-    scratch.place.kubectl(&wait, "").unwrap();
+    scratch.place.wait_deployed().unwrap();
     let mut gateway = Connection::to(&bed.gateway().unwrap(), 80);
     let host = format!("{namespace}.example");
     let mut ask =

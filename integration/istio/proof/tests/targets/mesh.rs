@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use proof::{Answer, Bed, Connection, Fault, Place, until};
+use proof::{Answer, Bed, Connection, Fault, Place, TIMEOUT, until};
 use serde_json::Value;
 
 static UP: OnceLock<Result<(), Fault>> = OnceLock::new();
@@ -48,7 +48,7 @@ impl<'a> Mesh<'a> {
     pub(crate) fn renew(&self, deployment: &str) -> Result<(), Fault> {
         let name = format!("deployment/{deployment}");
         self.place.kubectl(&["rollout", "restart", &name], "")?;
-        self.place.kubectl(&["rollout", "status", &name, "--timeout=240s"], "")?;
+        self.place.kubectl(&["rollout", "status", &name, TIMEOUT], "")?;
         let pods = ["get", "pods", "-l", &format!("app={deployment}"), "-o", "name"];
         until("the new pod alone", || {
             let pods = self.place.kubectl(&pods, "")?;

@@ -26,8 +26,7 @@ impl<'a> Mesh<'a> {
     pub(crate) fn up(bed: &'a Bed) -> Result<Self, Fault> {
         let namespace = format!("traced{}", std::process::id());
         let scratch = bed.scratch("traced", "traced", &namespace)?;
-        let wait = ["wait", "--for=condition=Available", "deployments", "--all", "--timeout=240s"];
-        scratch.place.kubectl(&wait, "")?;
+        scratch.place.wait_deployed()?;
         Ok(Self { bed, scratch, namespace, gateway: bed.gateway()? })
     }
 
